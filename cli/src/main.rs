@@ -1,0 +1,2 @@
+//! sagwan
+fn main() {}

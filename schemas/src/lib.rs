@@ -1,5 +1,6 @@
 //! The contract of sagwan: what a sample means, and how a recording lies on disk. Knows no zenoh session and no window.
 
+pub mod channel;
 pub mod profile;
 pub mod quantity;
 pub mod stream;

@@ -112,9 +112,6 @@ mod tests {
     fn a_recording_id_is_fit_for_a_file_name() {
         let start = Timestamp::from_nanos(1_768_469_400_000_000_000);
         assert_eq!(recording_id("humanoid-sim", start, 0x1f3a), "humanoid-sim_20260115T093000Z_1f3a");
-        assert_eq!(
-            recording_id("a/../b 한글", start, 0),
-            "a____b____20260115T093000Z_0000".replace("a____b____", "a____b____")
-        );
+        assert_eq!(recording_id("a/../b 한글", start, 0), "a____b____20260115T093000Z_0000");
     }
 }

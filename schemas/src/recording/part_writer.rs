@@ -597,7 +597,7 @@ fn merge_losses(first: Result<(), PartError>, second: Result<(), PartError>) -> 
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
+#[expect(clippy::unwrap_used, clippy::iter_over_hash_type, reason = "tests")]
 mod tests {
     use std::{path::Path, sync::Mutex};
 

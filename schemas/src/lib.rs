@@ -5,6 +5,7 @@ pub mod profile;
 pub mod quantity;
 pub mod stream;
 pub mod time;
+pub mod value;
 
 /// Messages compiled from `proto/sagwan/*.proto`; their comments are the documentation.
 #[expect(missing_docs, reason = "generated")]

@@ -1,1 +1,4 @@
-//! placeholder
+//! From samples to a recording. Knows the wire through `sagwan-bridges` and the recording through `sagwan-schemas`.
+
+pub mod episode;
+pub mod text;

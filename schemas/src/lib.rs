@@ -3,6 +3,7 @@
 pub mod channel;
 pub mod profile;
 pub mod quantity;
+pub mod recording;
 pub mod stream;
 pub mod time;
 

@@ -6,6 +6,7 @@ pub mod quantity;
 pub mod recording;
 pub mod stream;
 pub mod time;
+pub mod value;
 
 /// Messages compiled from `proto/sagwan/*.proto`; their comments are the documentation.
 #[expect(missing_docs, reason = "generated")]

@@ -1,6 +1,7 @@
 //! The contract of sagwan: what a sample means, and how a recording lies on disk. Knows no zenoh session and no window.
 
 pub mod channel;
+pub mod encoding;
 pub mod profile;
 pub mod quantity;
 pub mod recording;

@@ -175,9 +175,14 @@ pub(super) fn time(value: &Value) -> Result<Timestamp, Problem> {
     }
 }
 
-/// Seconds and nanoseconds of a time or a duration.
+/// Seconds and nanoseconds of a time or a duration; one of them may be left out, as protobuf does with 0.
 pub(super) fn seconds_and_nanos(value: &Value) -> Result<(i64, i64), Problem> {
-    let part = |names: [&str; 4]| names.iter().find_map(|name| Fields(value).find(name)).map_or(Ok(0), integer);
+    let part = |names: [&str; 4]| names.iter().find_map(|name| Fields(value).find(name)).map(integer).transpose();
     let secs = part(["sec", "secs", "seconds", "s"])?;
-    Ok((secs, part(["nsec", "nanosec", "nsecs", "nanos"])?))
+    let nanos = part(["nsec", "nanosec", "nsecs", "nanos"])?;
+    let empty = matches!(value, Value::Struct(fields) if fields.is_empty());
+    if secs.is_none() && nanos.is_none() && !empty {
+        return Err(wrong("a time"));
+    }
+    Ok((secs.unwrap_or(0), nanos.unwrap_or(0)))
 }

@@ -28,7 +28,7 @@ pub(super) fn convert(schema: &str, value: &Value) -> Option<Result<Message, Pro
     if !protobuf::has_view(&name) {
         return None;
     }
-    let message = match fill(bundled::message_descriptor(&name)?, value) {
+    let message = match fill(&bundled::message_descriptor(&name)?, value) {
         Ok(message) => message,
         Err(problem) => return Some(Err(problem)),
     };
@@ -37,7 +37,7 @@ pub(super) fn convert(schema: &str, value: &Value) -> Option<Result<Message, Pro
 
 /// A message of this type with the fields of the tree; fields that the message does not have are left out.
 // Recurses no deeper than the bundled messages nest.
-fn fill(descriptor: MessageDescriptor, value: &Value) -> Result<DynamicMessage, Problem> {
+fn fill(descriptor: &MessageDescriptor, value: &Value) -> Result<DynamicMessage, Problem> {
     if !matches!(value, Value::Struct(_)) {
         return Err(wrong("an object"));
     }
@@ -111,7 +111,7 @@ fn single(kind: &Kind, value: &Value) -> Result<Reflected, Problem> {
                 };
                 seconds(descriptor.clone(), secs, nanos)?
             }
-            _ => fill(descriptor.clone(), value)?,
+            _ => fill(descriptor, value)?,
         }),
     })
 }

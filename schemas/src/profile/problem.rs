@@ -5,6 +5,9 @@ use std::{fmt, ops::Range};
 /// Errors, and warnings, beyond this many are not kept: a hostile file must not cost more memory than its own size.
 const KEPT: usize = 100;
 
+/// Longest message, in characters; serde's repeat the value, which may be the whole file.
+const MESSAGE: usize = 400;
+
 /// Longest excerpt of a source line that is shown, in characters.
 const EXCERPT: usize = 160;
 
@@ -134,6 +137,7 @@ impl<'t> Problems<'t> {
         let length = self.text.get(start..end).unwrap_or_default().chars().take_while(|c| *c != '\n').count();
         let (excerpt, marked) = excerpt(line_text, column..column.saturating_add(length));
         let source_name = self.source_name.to_owned();
+        let message = cut(&message, MESSAGE);
         let problem = Problem { severity, source_name, line, column: column + 1, message, help, excerpt, marked };
         self.found.push((start, problem));
     }
@@ -141,7 +145,11 @@ impl<'t> Problems<'t> {
 
 /// The beginning of a text from the file, fit for a message.
 pub(super) fn shortened(text: &str) -> String {
-    match text.char_indices().nth(64) {
+    cut(text, 64)
+}
+
+fn cut(text: &str, length: usize) -> String {
+    match text.char_indices().nth(length) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
     }

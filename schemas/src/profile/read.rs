@@ -134,11 +134,15 @@ fn read<'de, T: Deserialize<'de>>(
             Ok(read) => return Some(read),
             Err(error) => error,
         };
-        if removed.iter().any(|key| error.message() == format!("missing field `{key}`")) {
-            return None; // it is not missing, it was wrong, and that is said already
-        }
         let place = error.span().unwrap_or_else(|| span.clone());
-        problems.error(&place, plain_message(error.message()), help_for(error.message()));
+        let message = error.message();
+        // A value taken out as wrong is not missing.
+        if !removed.iter().any(|key| message == format!("missing field `{key}`")) {
+            problems.error(&place, plain_message(message), help_for(message));
+        }
+        if message.starts_with("missing field") {
+            return None;
+        }
         // The place is the value itself or, in arrays and inline tables, inside it.
         let culprit = table.iter().find(|(_, value)| contains(&value.span(), &place)).map(|(key, _)| key.clone());
         let culprit = culprit?.into_inner();

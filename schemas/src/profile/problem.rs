@@ -95,12 +95,12 @@ impl<'t> Problems<'t> {
     /// An error about the bytes in `span`.
     pub(super) fn error(&mut self, span: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
         self.errors += 1;
-        self.push(Severity::Error, span, message.into(), help.into());
+        self.push(Severity::Error, span, &message.into(), help.into());
     }
 
     /// A warning about the bytes in `span`.
     pub(super) fn warn(&mut self, span: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
-        self.push(Severity::Warning, span, message.into(), help.into());
+        self.push(Severity::Warning, span, &message.into(), help.into());
     }
 
     /// Number of errors so far, kept or not.
@@ -124,7 +124,7 @@ impl<'t> Problems<'t> {
         Err(ProfileErrors { problems, more: self.errors - kept })
     }
 
-    fn push(&mut self, severity: Severity, span: &Range<usize>, message: String, help: String) {
+    fn push(&mut self, severity: Severity, span: &Range<usize>, message: &str, help: String) {
         if self.found.iter().filter(|(_, kept)| kept.severity == severity).count() >= KEPT {
             return;
         }
@@ -137,7 +137,7 @@ impl<'t> Problems<'t> {
         let length = self.text.get(start..end).unwrap_or_default().chars().take_while(|c| *c != '\n').count();
         let (excerpt, marked) = excerpt(line_text, column..column.saturating_add(length));
         let source_name = self.source_name.to_owned();
-        let message = cut(&message, MESSAGE);
+        let message = cut(message, MESSAGE);
         let problem = Problem { severity, source_name, line, column: column + 1, message, help, excerpt, marked };
         self.found.push((start, problem));
     }

@@ -4,10 +4,13 @@
 //! it in the [`ledger`], watches its rhythm, and writes it into the open part. Knows no window and no dataset.
 
 pub mod capture;
+pub mod clock;
 pub mod episode;
 mod engine;
+pub mod health;
 pub mod ledger;
 pub mod parts;
+pub mod preflight;
 pub mod queue;
 pub mod ring;
 pub mod text;

@@ -4,13 +4,16 @@
 //! it in the [`ledger`], watches its rhythm, and writes it into the open part. Knows no window and no dataset.
 
 pub mod capture;
+pub mod control;
 pub mod episode;
 mod engine;
 pub mod ledger;
 pub mod parts;
 pub mod queue;
+pub mod retention;
 pub mod ring;
 pub mod text;
+pub mod trigger;
 
 mod output;
 mod resolve;

@@ -5,16 +5,21 @@
 
 pub mod capture;
 pub mod clock;
+pub mod control;
 pub mod episode;
-mod engine;
 pub mod health;
 pub mod ledger;
 pub mod parts;
 pub mod preflight;
 pub mod queue;
+pub mod recorder;
+pub mod retention;
 pub mod ring;
+pub mod status;
 pub mod text;
+pub mod trigger;
 
+mod engine;
 mod output;
 mod resolve;
 mod stamp;

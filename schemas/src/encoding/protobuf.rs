@@ -306,6 +306,7 @@ impl Reader<'_> {
                 match tag(&mut inner)? {
                     (1, WireType::Varint) => secs = varint(&mut inner)?.cast_signed(),
                     (2, WireType::Varint) => nanos = low(varint(&mut inner)?).cast_signed(),
+                    (1 | 2, found) => return Err(mismatch(found, "int64 or int32", &inner)),
                     (number, wire_type) => skip(&mut inner, number, wire_type, depth + 1, &self.budget)?,
                 }
             }

@@ -14,6 +14,7 @@ mod json;
 mod protobuf;
 mod ros2msg;
 
+use cursor::Cursor;
 pub use error::{DecodeError, Place, Problem, SchemaError};
 
 /// What a payload may become.
@@ -105,15 +106,33 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError::PayloadTooLarge`] and [`DecodeError::Malformed`].
     pub fn decode(&self, payload: &[u8]) -> Result<Value, DecodeError> {
+        self.decode_at(Cursor::new(payload), payload)
+    }
+
+    /// Like [`Self::decode`]; octets of the tree share the payload's memory, which lives as long as they do.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn decode_bytes(&self, payload: &Bytes) -> Result<Value, DecodeError> {
+        self.decode_at(Cursor::sharing(payload), payload)
+    }
+
+    /// Decodes `payload`, over all of which `cursor` is.
+    fn decode_at<'a>(&self, cursor: Cursor<'a>, payload: &'a [u8]) -> Result<Value, DecodeError> {
+        self.check_size(payload)?;
+        Ok(match &self.format {
+            Format::Protobuf(schema) => schema.decode(cursor, &self.limits)?,
+            Format::Ros(schema) => cdr::decode(schema, cursor, &self.limits)?,
+            Format::Json => json::decode(payload, &self.limits)?,
+            Format::Opaque(_) => Value::Bytes(cursor.octets(payload)),
+        })
+    }
+
+    fn check_size(&self, payload: &[u8]) -> Result<(), DecodeError> {
         if payload.len() > self.limits.max_payload {
             return Err(DecodeError::PayloadTooLarge { size: payload.len(), limit: self.limits.max_payload });
         }
-        Ok(match &self.format {
-            Format::Protobuf(schema) => schema.decode(payload, &self.limits)?,
-            Format::Ros(schema) => cdr::decode(schema, payload, &self.limits)?,
-            Format::Json => json::decode(payload, &self.limits)?,
-            Format::Opaque(_) => Value::Bytes(Bytes::copy_from_slice(payload)),
-        })
+        Ok(())
     }
 }
 

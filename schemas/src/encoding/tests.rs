@@ -52,6 +52,14 @@ fn unknown_encodings_are_kept_as_bytes_with_a_reason() {
 }
 
 #[test]
+fn octets_of_shared_payloads_are_not_copied() {
+    let payload = Bytes::from_static(b"\0\x01\0\0\x03\0\0\0abc");
+    let decoder = Decoder::new(&channel("cdr", Some(("a/msg/B", "ros2msg", b"uint8[] data")))).unwrap();
+    let value = decoder.decode_bytes(&payload).unwrap();
+    assert_eq!(value.get("data").and_then(Value::as_bytes).unwrap().as_ptr(), payload[8..].as_ptr());
+}
+
+#[test]
 fn payloads_beyond_the_limit_are_refused() {
     let limits = Limits { max_payload: 3, ..Limits::default() };
     let decoder = Decoder::with_limits(&channel("json", None), limits).unwrap();
@@ -95,7 +103,9 @@ proptest! {
         let with_header = [&[0, head, 0, 0][..], &body].concat();
         for decoder in &*DECODERS {
             for payload in [&body, &with_header] {
+                let shared = decoder.decode_bytes(&Bytes::copy_from_slice(payload));
                 if let Ok(value) = decoder.decode(payload) {
+                    prop_assert_eq!(shared.unwrap().to_string(), value.to_string());
                     prop_assert!(cost(&value) <= most(payload.len()));
                     prop_assert!(value.leaves(10).count() <= 10);
                     let _ = (value.to_string(), value.to_json(crate::value::JsonOptions::default()));

@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
@@ -10,7 +11,8 @@ fn schema(text: &str) -> RosSchema {
 }
 
 fn json(text: &str, payload: &[u8]) -> String {
-    let value = decode(&schema(text), payload, &Limits::default()).map_err(crate::encoding::DecodeError::from);
+    let value =
+        decode(&schema(text), Cursor::new(payload), &Limits::default()).map_err(crate::encoding::DecodeError::from);
     value
         .map_or_else(|error| error.to_string(), |value| value.to_json(crate::value::JsonOptions::default()).to_string())
 }
@@ -83,7 +85,7 @@ fn wide_strings_have_two_or_four_bytes_per_character() {
 fn octets_floats_and_times_have_their_own_kinds() {
     let text = "builtin_interfaces/Time t\nbuiltin_interfaces/msg/Duration d\nuint8[2] b\nint8[2] i\nfloat32[1] f";
     let payload = le(&[1, 0, 0, 0, 5, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0, 1, 2, 0xff, 3, 0, 0, 0x80, 0x3f]);
-    let value = decode(&schema(text), &payload, &Limits::default()).unwrap();
+    let value = decode(&schema(text), Cursor::new(&payload), &Limits::default()).unwrap();
     assert_eq!(value.get("t"), Some(&Value::Time(Timestamp::from_nanos(1_000_000_005))));
     assert_eq!(value.get("d"), Some(&Value::Duration(-999_999_999)));
     assert_eq!(value.get("b"), Some(&Value::Bytes(Bytes::from_static(&[1, 2]))));
@@ -101,10 +103,10 @@ fn empty_messages_take_one_byte_and_never_four_billion_of_them() {
     assert_eq!(json(text, &hostile), "es at byte 4: needs 4294967295 bytes, 2 left");
 
     let ros1 = RosSchema::parse("p/M", text.as_bytes(), Dialect::Ros1).unwrap();
-    let error = decode(&ros1, &[0xff; 4], &Limits::default()).unwrap_err();
+    let error = decode(&ros1, Cursor::new(&[0xff; 4]), &Limits::default()).unwrap_err();
     assert!(matches!(error.problem, Problem::TooManyElements(_)), "{error:?}");
     let array = RosSchema::parse("p/M", b"E[4000000000] es\n===\nMSG: p/E", Dialect::Ros1).unwrap();
-    assert!(decode(&array, &[], &Limits::default()).is_err());
+    assert!(decode(&array, Cursor::new(&[]), &Limits::default()).is_err());
 }
 
 #[test]
@@ -130,7 +132,7 @@ fn ros1_has_no_alignment_no_nul_and_signed_bytes() {
         &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
     ]
     .concat();
-    let value = decode(&schema, &payload, &Limits::default()).unwrap();
+    let value = decode(&schema, Cursor::new(&payload), &Limits::default()).unwrap();
     assert_eq!(
         value.to_json(crate::value::JsonOptions::default()).to_string(),
         r#"{"header":{"seq":9,"stamp":1000000002,"frame_id":"f"},"b":-1,"c":254,"t":4294967295000000001,"d":-1000000001}"#
@@ -229,10 +231,10 @@ proptest! {
         text += "===\nMSG: p/Leaf\nuint8 u\nfloat64 d\nstring s\n";
         let schema = schema(&text);
         let limits = Limits::default();
-        prop_assert_eq!(decode(&schema, &encoder.out, &limits).unwrap(), Value::Struct(expected));
+        prop_assert_eq!(decode(&schema, Cursor::new(&encoder.out), &limits).unwrap(), Value::Struct(expected));
         // Cut short it is an error or (where only an empty tail is missing) a smaller value.
         let end = encoder.out.len().saturating_sub(cut);
-        if let Ok(value) = decode(&schema, &encoder.out[..end], &limits) {
+        if let Ok(value) = decode(&schema, Cursor::new(&encoder.out[..end]), &limits) {
             prop_assert!(cost(&value) <= most(end));
         }
     }

@@ -117,7 +117,7 @@ fn schema() -> ProtobufSchema {
 }
 
 fn decoded(payload: &[u8]) -> Result<Value, String> {
-    schema().decode(payload, &Limits::default()).map_err(|fault| DecodeError::from(fault).to_string())
+    schema().decode(Cursor::new(payload), &Limits::default()).map_err(|fault| DecodeError::from(fault).to_string())
 }
 
 fn at(payload: &[u8], path: &str) -> String {
@@ -261,7 +261,7 @@ fn proto2_has_declared_defaults_and_groups() {
     };
     let schema = ProtobufSchema::parse("M", &set.encode_to_vec()).unwrap();
     let json = |payload: &[u8]| {
-        schema.decode(payload, &Limits::default()).unwrap().to_json(JsonOptions::default()).to_string()
+        schema.decode(Cursor::new(payload), &Limits::default()).unwrap().to_json(JsonOptions::default()).to_string()
     };
     assert_eq!(json(b""), r#"{"x":7,"g":null}"#);
     assert_eq!(json(b"\x13\x08\x05\x14\x08\x01"), r#"{"x":1,"g":{"y":5}}"#);
@@ -295,13 +295,13 @@ proptest! {
         ),
     ) {
         let schema = &*SCHEMA;
-        let ours = schema.decode(&payload, &Limits::default());
+        let ours = schema.decode(Cursor::new(&payload), &Limits::default());
         let theirs = DynamicMessage::decode(REFERENCE.clone(), payload.as_slice());
         prop_assert_eq!(ours.is_ok(), theirs.is_ok(), "{:?} {:?}", ours, theirs);
         if let (Ok(ours), Ok(theirs)) = (ours, theirs) {
             prop_assert!(cost(&ours) <= most(payload.len()));
             // Written in order and packed by the other library it still means the same.
-            let again = schema.decode(&theirs.encode_to_vec(), &Limits::default()).unwrap();
+            let again = schema.decode(Cursor::new(&theirs.encode_to_vec()), &Limits::default()).unwrap();
             prop_assert_eq!(canonical(&again).to_string(), canonical(&ours).to_string());
         }
     }

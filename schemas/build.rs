@@ -13,6 +13,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(&sources, ["proto"])?;
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     let mut config = Config::new();
+    // Names for `prost::Name`, payload bytes without a copy, maps in one order.
+    config.enable_type_names().bytes(["."]).btree_map(["."]);
     config.file_descriptor_set_path(out.join("sagwan.bin"));
     config.compile_fds(descriptors.clone())?;
     fs::write(out.join("sagwan.bin"), prost::Message::encode_to_vec(&descriptors))?;

@@ -1,1 +1,4 @@
-//! placeholder
+//! Sources of samples: wire dialects, files and simulated platforms. Knows no recorder and no dataset.
+
+pub mod native;
+pub mod wire;

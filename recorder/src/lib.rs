@@ -1,1 +1,17 @@
-//! placeholder
+//! From samples on the wire to a durable recording.
+//!
+//! The way of a sample: a zenoh callback stamps it and puts it into the [`queue`]; the writer thread takes it out, enters
+//! it in the [`ledger`], watches its rhythm, and writes it into the open part. Knows no window and no dataset.
+
+pub mod capture;
+pub mod episode;
+pub mod ledger;
+pub mod parts;
+pub mod queue;
+pub mod ring;
+pub mod text;
+
+mod output;
+mod resolve;
+mod stamp;
+mod sync;

@@ -2,8 +2,10 @@
 
 pub mod channel;
 pub mod encoding;
+pub mod message;
 pub mod profile;
 pub mod quantity;
+pub mod recording;
 pub mod stream;
 pub mod time;
 pub mod value;

@@ -1,5 +1,7 @@
 //! The contract of a platform: its streams, frames, units and rates, as a TOML file.
 
+pub mod examples;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -131,6 +133,9 @@ pub enum RecordingMode {
 pub struct Stream {
     /// Unique name: `[a-z0-9_]{1,64}`, may have `/` between parts.
     pub name: String,
+    /// Name for people.
+    #[serde(default)]
+    pub title: LocalText,
     /// What it senses or commands.
     pub modality: Modality,
     /// What it is for in a dataset, e.g. `observation.images.head`, `action`.
@@ -213,6 +218,9 @@ pub struct FrameSpec {
 pub struct Trigger {
     /// Unique name.
     pub name: String,
+    /// Name for people.
+    #[serde(default)]
+    pub title: LocalText,
     /// CEL expression over the streams' last messages, e.g. `vehicle_state.speed > 20.0`.
     pub when: String,
     /// Pre-roll kept in ring mode.
@@ -252,4 +260,17 @@ fn identity_rotation() -> [f64; 4] {
     [0.0, 0.0, 0.0, 1.0]
 }
 
+pub use self::examples::example;
 pub use crate::quantity::{Bytes, Span};
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    #[test]
+    fn examples_have_the_layout() {
+        for (name, text) in super::examples::ALL {
+            let profile: super::Profile = toml::from_str(text).unwrap();
+            assert_eq!(profile.platform, format!("{name}-sim"));
+        }
+    }
+}

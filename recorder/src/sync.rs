@@ -1,0 +1,158 @@
+//! Makes a growing part durable beside its writer, and hashes what was made durable.
+//!
+//! One thread per open part: fdatasync at most every `interval`, then SHA-256 over the new bytes, read back while they
+//! are still in memory. The writer never waits for either.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Condvar, Mutex};
+use sagwan_schemas::recording::storage::PartFile;
+use sha2::{Digest, Sha256};
+
+/// Read at once for hashing, bytes.
+const HASH_STEP: usize = 1 << 20;
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Bytes written, by the writer.
+    written: AtomicU64,
+    /// Bytes known to be durable.
+    synced: AtomicU64,
+    failed: AtomicBool,
+    /// Longest time between two syncs that data waited for, ms.
+    exposure_millis_max: AtomicU64,
+    stop: Mutex<bool>,
+    wake: Condvar,
+}
+
+/// The thread that syncs one part.
+#[derive(Debug)]
+pub(crate) struct Syncer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<Hasher>>,
+}
+
+/// SHA-256 of the start of a file.
+#[derive(Debug, Default)]
+pub(crate) struct Hasher {
+    digest: Sha256,
+    hashed: u64,
+    buffer: Vec<u8>,
+}
+
+impl Hasher {
+    /// Takes in what the file has up to `end`.
+    fn advance(&mut self, file: &dyn PartFile, end: u64) -> io::Result<()> {
+        self.buffer.resize(HASH_STEP, 0);
+        while self.hashed < end {
+            let want = usize::try_from(end - self.hashed).map_or(HASH_STEP, |rest| rest.min(HASH_STEP));
+            let got = file.read_at(&mut self.buffer[..want], self.hashed)?;
+            if got == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.digest.update(&self.buffer[..got]);
+            self.hashed += got as u64;
+        }
+        Ok(())
+    }
+
+    /// The hash of the file's first `end` bytes, lower-case hex; empty where it cannot be read.
+    pub(crate) fn finish(mut self, file: &dyn PartFile, end: u64) -> String {
+        match self.advance(file, end) {
+            Ok(()) => self.digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            Err(error) => {
+                tracing::error!(%error, "cannot read a part back for its hash");
+                String::new()
+            }
+        }
+    }
+}
+
+impl Syncer {
+    pub(crate) fn spawn(file: Arc<dyn PartFile>, interval: Duration) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let thread = thread::Builder::new().name("sagwan-sync".to_owned()).spawn({
+            let shared = Arc::clone(&shared);
+            move || run(&*file, &shared, interval)
+        })?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Tells that the file has `bytes` bytes of whole records.
+    pub(crate) fn written(&self, bytes: u64) {
+        self.shared.written.store(bytes, Ordering::Release);
+    }
+
+    /// Bytes known to be durable.
+    pub(crate) fn synced(&self) -> u64 {
+        self.shared.synced.load(Ordering::Acquire)
+    }
+
+    /// Whether a sync failed: nothing is known about what was written since the last one.
+    pub(crate) fn failed(&self) -> bool {
+        self.shared.failed.load(Ordering::Acquire)
+    }
+
+    /// Longest time that data waited for its sync.
+    pub(crate) fn exposure_max(&self) -> Duration {
+        Duration::from_millis(self.shared.exposure_millis_max.load(Ordering::Relaxed))
+    }
+
+    /// Ends the thread; returns the hash so far.
+    pub(crate) fn stop(mut self) -> Hasher {
+        self.halt();
+        self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
+    }
+
+    fn halt(&self) {
+        *self.shared.stop.lock() = true;
+        self.shared.wake.notify_all();
+    }
+}
+
+impl Drop for Syncer {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}
+
+fn run(file: &dyn PartFile, shared: &Shared, interval: Duration) -> Hasher {
+    let mut hasher = Hasher::default();
+    let mut last_sync = Instant::now();
+    loop {
+        {
+            let mut stop = shared.stop.lock();
+            let deadline = last_sync + interval;
+            while !*stop && !shared.wake.wait_until(&mut stop, deadline).timed_out() {}
+            if *stop {
+                return hasher;
+            }
+        }
+        let written = shared.written.load(Ordering::Acquire);
+        let began = Instant::now();
+        if written > shared.synced.load(Ordering::Acquire) {
+            if let Err(error) = file.sync_data() {
+                tracing::error!(%error, "fdatasync failed: what was written since the last one may be lost");
+                shared.failed.store(true, Ordering::Release);
+                return hasher;
+            }
+            shared.synced.store(written, Ordering::Release);
+            let exposure = u64::try_from(last_sync.elapsed().as_millis()).unwrap_or(u64::MAX);
+            shared.exposure_millis_max.fetch_max(exposure, Ordering::Relaxed);
+        }
+        // The interval counts from when a sync began: a slow one does not add to the next.
+        last_sync = began;
+        if let Err(error) = hasher.advance(file, written) {
+            // `finish` tries again and reports it with the part.
+            tracing::warn!(%error, "cannot read a part back for its hash yet");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Recordings that others made, where the folder with them is there.
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use super::value::tree;
+use crate::message::Message;
+
+fn recordings() -> Vec<PathBuf> {
+    let root = std::env::var_os("SAGWAN_SHARED")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")), PathBuf::from);
+    let folders = fs::read_dir(root.join("data/02_mcap_recordings")).into_iter().flatten().flatten();
+    let files = folders.flat_map(|folder| fs::read_dir(folder.path()).into_iter().flatten().flatten());
+    files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "mcap")).collect()
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "says that nothing was tested")]
+fn recordings_of_others_give_views() {
+    let files = recordings();
+    if files.is_empty() {
+        eprintln!("skipped: no ../shared/data/02_mcap_recordings (set SAGWAN_SHARED)");
+        return;
+    }
+    let mut seen = BTreeMap::new();
+    for file in files {
+        let Ok(messages) = fs::read(&file) else { continue };
+        let Ok(stream) = mcap::MessageStream::new(&messages) else { continue };
+        for message in stream.flatten() {
+            let Some(schema) = message.channel.schema.as_ref() else { continue };
+            let view = match message.channel.message_encoding.as_str() {
+                "protobuf" => Message::from_protobuf(&schema.name, &message.data),
+                "json" => serde_json::from_slice(&message.data)
+                    .ok()
+                    .and_then(|json| Message::from_value(&schema.name, &tree(&json))),
+                _ => None,
+            };
+            if let Some(view) = view {
+                let view = view.unwrap_or_else(|error| {
+                    panic!("{} {}: {error}: {}", file.display(), message.channel.topic, error.problem)
+                });
+                assert!(view.timestamp().is_some(), "{}", schema.name);
+                *seen.entry(schema.name.clone()).or_insert(0) += 1;
+            }
+        }
+    }
+    eprintln!("{seen:?}");
+    assert!(seen.len() > 3, "{seen:?}");
+}

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::{channel::ChannelDescriptor, value::Value};
+use crate::{channel::ChannelDescriptor, message::Message, value::Value};
 
 mod cdr;
 mod cursor;
@@ -126,6 +126,42 @@ impl Decoder {
             Format::Json => json::decode(payload, &self.limits)?,
             Format::Opaque(_) => Value::Bytes(cursor.octets(payload)),
         })
+    }
+
+    /// Decodes a payload into the typed view of its schema, or [`Message::Other`] where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::decode`], and [`DecodeError::View`] where the sample contradicts itself or its schema differs from
+    /// the one that the name promises.
+    pub fn view(&self, payload: &[u8]) -> Result<Message, DecodeError> {
+        self.check_size(payload)?;
+        if let (Format::Protobuf(_), Some(message)) = (&self.format, Message::from_protobuf(&self.schema_name, payload))
+        {
+            return Ok(message?);
+        }
+        self.view_of(self.decode(payload)?)
+    }
+
+    /// Like [`Self::view`]; pictures, clouds and other octets share the payload's memory.
+    ///
+    /// # Errors
+    /// As [`Self::view`].
+    pub fn view_bytes(&self, payload: &Bytes) -> Result<Message, DecodeError> {
+        self.check_size(payload)?;
+        if matches!(self.format, Format::Protobuf(_))
+            && let Some(message) = Message::from_protobuf_bytes(&self.schema_name, payload.clone())
+        {
+            return Ok(message?);
+        }
+        self.view_of(self.decode_bytes(payload)?)
+    }
+
+    fn view_of(&self, value: Value) -> Result<Message, DecodeError> {
+        let viewed = match &self.format {
+            Format::Opaque(_) => None,
+            _ => Message::from_value(&self.schema_name, &value),
+        };
+        Ok(viewed.transpose()?.unwrap_or(Message::Other(value)))
     }
 
     fn check_size(&self, payload: &[u8]) -> Result<(), DecodeError> {

@@ -60,6 +60,32 @@ fn octets_of_shared_payloads_are_not_copied() {
 }
 
 #[test]
+fn views_are_typed_where_a_view_exists_and_the_tree_elsewhere() {
+    let ros = |name, text: &str| Decoder::new(&channel("cdr", Some((name, "ros2msg", text.as_bytes())))).unwrap();
+    let joints = ros(
+        "sensor_msgs/msg/JointState",
+        "std_msgs/Header header\nstring[] name\nfloat64[] position\nfloat64[] velocity\nfloat64[] effort",
+    );
+    let payload = Bytes::from_static(&[0; 4 + 8 + 8 + 4 * 4]);
+    assert!(matches!(joints.view(&payload), Ok(Message::JointStates(_))));
+    assert!(matches!(joints.view_bytes(&payload), Ok(Message::JointStates(_))));
+    assert!(matches!(joints.view(b""), Err(DecodeError::Malformed { .. })));
+    // The name promises an IMU, the definition is something else.
+    let liar = ros("sensor_msgs/msg/Imu", "uint8 x");
+    assert!(matches!(liar.view(&[0, 1, 0, 0, 5]), Err(DecodeError::View(_))));
+    let unknown = ros("p/msg/M", "uint8 x");
+    let Message::Other(tree) = unknown.view(&[0, 1, 0, 0, 5]).unwrap() else { panic!("p/msg/M has no view") };
+    assert_eq!(tree.get("x"), Some(&Value::Uint(5)));
+    let opaque = Decoder::new(&channel("x", Some(("foxglove.Log", "y", b"")))).unwrap();
+    assert_eq!(opaque.view(b"a").unwrap(), Message::Other(Value::Bytes(Bytes::from_static(b"a"))));
+}
+
+#[test]
+fn a_value_takes_no_more_memory_than_the_limits_assume() {
+    assert!(size_of::<(std::sync::Arc<str>, Value)>() <= 56);
+}
+
+#[test]
 fn payloads_beyond_the_limit_are_refused() {
     let limits = Limits { max_payload: 3, ..Limits::default() };
     let decoder = Decoder::with_limits(&channel("json", None), limits).unwrap();
@@ -93,7 +119,7 @@ static DECODERS: LazyLock<Vec<Decoder>> = LazyLock::new(|| {
 });
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn no_payload_panics_or_outgrows_its_budget(

@@ -61,7 +61,7 @@ fn errors_say_where_and_what() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn what_is_json_is_decided_as_by_serde_json(text in "[\\[\\]{}:,\"a0-9.e\\-n \n\\\\]{0,24}|(\\[|\\{\"a\":|1|,|\\]|\\}){0,24}") {

@@ -281,7 +281,7 @@ static REFERENCE: LazyLock<prost_reflect::MessageDescriptor> = LazyLock::new(|| 
 static SCHEMA: LazyLock<ProtobufSchema> = LazyLock::new(schema);
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn what_is_a_message_is_decided_as_by_prost_reflect(

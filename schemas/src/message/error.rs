@@ -54,6 +54,14 @@ pub enum Problem {
         /// Their values.
         values: String,
     },
+    /// More than any honest sample of its schema has.
+    #[error("{what}: more than {limit}")]
+    TooMuch {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there may be.
+        limit: usize,
+    },
     /// A time outside the years 1677 to 2262, which nanoseconds in 64 bits cannot hold.
     #[error("time of {secs} s and {nanos} ns since 1970 is out of range")]
     Time {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use foxglove::messages as fx;
+use prost::encoding::{self, DecodeContext};
 
 use super::{
     Audio, CameraCalibration, CompressedImage, GnssFix, JointStates, LaserScan, Log, Message, Odometry, PointCloud,
@@ -43,7 +44,8 @@ pub(super) fn has_view(schema: &str) -> bool {
 
 /// The view of a payload; absent if no view belongs to the schema.
 pub(super) fn decode(schema: &str, payload: Bytes) -> Option<Result<Message, Problem>> {
-    decoder(schema).map(|decode| decode(payload))
+    let decode = decoder(schema)?;
+    Some(limit_fields(&payload).and_then(|()| decode(payload)))
 }
 
 fn decoder(schema: &str) -> Option<Decode> {
@@ -98,6 +100,31 @@ fn sagwan_decoder(name: &str) -> Option<Decode> {
     })
 }
 
+/// Fields that a payload may have, each element of a list counted.
+///
+/// An empty element takes two bytes on the wire and up to a hundred in memory: without a limit, a payload would become
+/// fifty times its size.
+const MAX_FIELDS: usize = 1 << 16;
+
+/// Bytes that a message of ours may have: none carries pictures or clouds, and some have lists within lists, which
+/// [`MAX_FIELDS`] does not count.
+const MAX_OWN_PAYLOAD: usize = 16 << 20;
+
+/// Refuses a payload of more than [`MAX_FIELDS`] before any of it is kept.
+fn limit_fields(mut payload: &[u8]) -> Result<(), Problem> {
+    let mut count = 0;
+    while !payload.is_empty() {
+        count += 1;
+        if count > MAX_FIELDS {
+            return Err(Problem::TooMuch { what: "fields and list elements", limit: MAX_FIELDS });
+        }
+        encoding::decode_key(&mut payload)
+            .and_then(|(tag, wire)| encoding::skip_field(wire, tag, &mut payload, DecodeContext::default()))
+            .map_err(|source| Problem::Protobuf { source })?;
+    }
+    Ok(())
+}
+
 /// Decodes; buffers of the result share the payload's memory.
 fn parse<P: prost::Message + Default>(payload: Bytes) -> Result<P, Problem> {
     P::decode(payload).map_err(|source| Problem::Protobuf { source })
@@ -130,6 +157,9 @@ where
     P: prost::Message + Default,
     V: TryFrom<P, Error = Problem>,
 {
+    if payload.len() > MAX_OWN_PAYLOAD {
+        return Err(Problem::TooMuch { what: "bytes of payload", limit: MAX_OWN_PAYLOAD });
+    }
     parse::<P>(payload)?.try_into()
 }
 

@@ -18,6 +18,7 @@ use crate::{
         teleoperation::{Axis, Button},
     },
     time::Timestamp,
+    value::Value,
 };
 
 use super::header;
@@ -174,28 +175,29 @@ pub(super) fn nav_sat_fix(m: Fields<'_>) -> Result<Message, Problem> {
     }))
 }
 
+/// Joints without names are named by their index: some grippers send a position alone.
 pub(super) fn joint_state(m: Fields<'_>) -> Result<Message, Problem> {
     let (timestamp, _) = header(m)?;
-    let names = m.list("name")?;
     let (position, velocity, effort) = (m.floats("position")?, m.floats("velocity")?, m.floats("effort")?);
+    let longest = position.len().max(velocity.len()).max(effort.len());
+    let names = match m.list("name")? {
+        [] => (0..longest).map(|index| index.to_string()).collect(),
+        names => names.iter().map(joint_name).collect::<Result<Vec<_>, _>>()?,
+    };
     for (field, values) in [("position", &position), ("velocity", &velocity), ("effort", &effort)] {
         parallel(field, values.len(), names.len())?;
     }
-    let joint = |(index, name): (usize, &crate::value::Value)| {
+    let joint = |(index, name)| {
         let at = |values: &[f64]| values.get(index).copied();
-        Ok(JointState {
-            name: name
-                .as_str()
-                .ok_or(Problem::Type { field: "name".to_owned(), expected: "a list of texts" })?
-                .to_owned(),
-            position: at(&position),
-            velocity: at(&velocity),
-            acceleration: None,
-            effort: at(&effort),
-        })
+        JointState { name, position: at(&position), velocity: at(&velocity), acceleration: None, effort: at(&effort) }
     };
-    let joints = names.iter().enumerate().map(joint).collect::<Result<_, Problem>>()?;
+    let joints = names.into_iter().enumerate().map(joint).collect();
     Ok(Message::JointStates(JointStates { timestamp, joints }))
+}
+
+fn joint_name(value: &Value) -> Result<String, Problem> {
+    let wrong = || Problem::Type { field: "name".to_owned(), expected: "a list of texts" };
+    value.as_str().map(str::to_owned).ok_or_else(wrong)
 }
 
 pub(super) fn battery_state(m: Fields<'_>) -> Result<Message, Problem> {
@@ -241,7 +243,7 @@ pub(super) fn battery_state(m: Fields<'_>) -> Result<Message, Problem> {
 pub(super) fn joy(m: Fields<'_>) -> Result<Message, Problem> {
     let (timestamp, frame_id) = header(m)?;
     let axes = m.floats("axes")?.into_iter().enumerate().map(|(n, value)| Axis { name: n.to_string(), value });
-    let button = |(n, value): (usize, &crate::value::Value)| {
+    let button = |(n, value): (usize, &Value)| {
         let pressed = flag(value).map_err(|problem| problem.under("buttons"))?;
         Ok(Button { name: n.to_string(), pressed, value: f64::from(u8::from(pressed)) })
     };

@@ -205,6 +205,18 @@ fn lists_of_the_wrong_length_are_errors() {
 }
 
 #[test]
+fn a_flood_of_empty_elements_is_refused() {
+    // Field 2, length 0: an empty joint.
+    let flood = |joints: usize| view_of("foxglove.JointStates", &[0x12, 0].repeat(joints));
+    assert!(flood(1 << 16).is_ok());
+    assert!(matches!(flood((1 << 16) + 1), Err(Problem::TooMuch { .. })));
+    // One field of 16 MiB and some: a hand with millions of keypoints.
+    let mut hand = vec![0x3a, 0x80, 0x80, 0x80, 0x08];
+    hand.resize(hand.len() + (16 << 20), 0);
+    assert!(matches!(view_of("sagwan.TeleoperationInput", &hand), Err(Problem::TooMuch { .. })));
+}
+
+#[test]
 fn sound_is_a_whole_number_of_samples() {
     for (format, rate, channels, data, good) in [
         ("pcm-s16", 48_000, 2, 8, true),

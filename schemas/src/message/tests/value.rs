@@ -14,7 +14,7 @@ use crate::{
     value::Value,
 };
 
-pub(super) fn tree(json: &serde_json::Value) -> Value {
+fn tree(json: &serde_json::Value) -> Value {
     match json {
         serde_json::Value::Null => Value::Null,
         serde_json::Value::Bool(on) => Value::Bool(*on),
@@ -174,6 +174,10 @@ fn ros_conventions_are_understood() {
     let Message::JointStates(joints) = sample("/JointState") else { panic!("no joints") };
     let b = joints.get("b").unwrap();
     assert_eq!((b.position, b.velocity, b.effort), (Some(2.0), None, Some(4.0)));
+
+    let nameless = json!({"header": header(), "name": [], "position": [1.0, 2.0], "velocity": [], "effort": []});
+    let Ok(Message::JointStates(joints)) = view("sensor_msgs/JointState", &nameless) else { panic!("no joints") };
+    assert_eq!(joints.get("1").unwrap().position, Some(2.0));
 
     let Message::Battery(battery) = sample("/BatteryState") else { panic!("no battery") };
     assert_eq!((battery.voltage, battery.current, battery.faulty), (Some(48.0), None, true));

@@ -14,7 +14,7 @@ use sagwan_bridges::native;
 use sagwan_schemas::{
     profile::Profile,
     stream::Class,
-    time::{Clock, Timestamp},
+    time::Clock,
 };
 use zenoh::{
     Session, Wait,

@@ -5,6 +5,7 @@
 
 pub mod capture;
 pub mod episode;
+mod engine;
 pub mod ledger;
 pub mod parts;
 pub mod queue;

@@ -4,14 +4,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use prost::{Message as _, Name};
+use prost::Name;
 use sagwan_schemas::{
-    channel::{ChannelDescriptor, SchemaDescriptor},
+    channel::ChannelDescriptor,
     message::bundled,
     profile::RecordingPolicy,
-    proto,
     recording::{
-        layout::{RECORDING_METADATA, RecordingDir, topic},
+        layout::{RECORDING_METADATA, RecordingDir},
         part_writer::{Attachment, ChannelId, Held, NewMessage, PartError, PartWriter},
         storage::Storage,
     },
@@ -346,6 +345,16 @@ impl Output {
             return true;
         }
         false
+    }
+
+    /// Notes messages that a part lost while it was closed.
+    pub(crate) fn lose_held(&mut self, held: Vec<Held>) {
+        self.lost.extend(held.into_iter().filter(|held| held.source != OWN));
+    }
+
+    /// The channel's number in the open part.
+    pub(crate) fn id_in_open_part(&self, slot: Slot) -> Option<ChannelId> {
+        self.channels.get(slot.0)?.id.filter(|(generation, _)| *generation == self.generation).map(|(_, id)| id)
     }
 
     /// Messages that the disk refused since the last call.

@@ -62,9 +62,9 @@ pub fn modality(name: &str) -> Modality {
         | "geometry_msgs/PoseStamped"
         | "geometry_msgs/PoseWithCovarianceStamped" => Modality::Pose,
         "foxglove.Odometry" | "sagwan.Twist" | "geometry_msgs/TwistStamped" | "nav_msgs/Odometry" => Modality::Odometry,
-        "foxglove.JointStates" | "sagwan.GripperState" | "sagwan.HandState" | "sensor_msgs/JointState" => {
-            Modality::JointStates
-        }
+        "foxglove.JointStates" | "sensor_msgs/JointState" => Modality::JointStates,
+        "sagwan.GripperState" => Modality::GripperState,
+        "sagwan.HandState" => Modality::HandState,
         "sagwan.JointCommand" => Modality::JointCommand,
         "sagwan.GripperCommand" => Modality::GripperCommand,
         "sagwan.HandCommand" => Modality::HandCommand,

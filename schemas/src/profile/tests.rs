@@ -208,6 +208,11 @@ fn a_problem_is_found_where_it_stands() {
             "name = 'a'\nschema = 'Imu'",
             "8:10: error: schema \"Imu\" is not known, nor the full name of another",
         ),
+        (
+            "name = 'a'",
+            "name = 'a'\nschema = 'foxglove.Log'",
+            "8:10: warning: schema \"foxglove.Log\" is not one of the stream's modality",
+        ),
         ("name = 'a'", "name = 'a'\nschema = 'sagwan.Clok'", "8:10: error: schema \"sagwan.Clok\" is not known"),
         ("frame = 'base'", "frame = 'bas'", "11:9: error: frame \"bas\" does not exist"),
         ("sync_group = 'g'\nrole", "sync_group = 'gg'\nrole", "16:14: error: sync group \"gg\" does not exist"),

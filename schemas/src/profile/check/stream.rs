@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Names;
 use crate::{
+    message::bundled,
     profile::key::check_key,
     profile::{
         Profile, Stream,
@@ -137,7 +138,11 @@ impl<'p> One<'_, 'p, '_, '_> {
 
     fn schema(&mut self) {
         let name = &self.stream.schema;
-        if name.is_empty() || schema::is_known(name) {
+        if name.is_empty() {
+            return;
+        }
+        self.modality_of_schema();
+        if schema::is_known(name) {
             return;
         }
         let suggestion = schema::nearest(name).map(|known| format!("did you mean {known:?}?"));
@@ -147,6 +152,17 @@ impl<'p> One<'_, 'p, '_, '_> {
             self.error("schema", message, help);
         } else if !name.contains(['.', '/']) || name.chars().any(|c| c.is_whitespace() || c.is_control()) {
             self.error("schema", format!("{message}, nor the full name of another"), help);
+        }
+    }
+
+    /// Whether the schema is one for what the stream senses, as far as the schema's name tells.
+    fn modality_of_schema(&mut self) {
+        let Stream { modality, ref schema, .. } = *self.stream;
+        let told = bundled::modality(schema);
+        let depth = modality == Modality::DepthImage && matches!(told, Modality::RawImage | Modality::CompressedImage);
+        if modality != told && ![modality, told].contains(&Modality::Other) && !depth {
+            let message = format!("schema {:?} is not one of the stream's modality", shortened(schema));
+            self.warn("schema", message, "change `modality` or `schema`; checks and export go by the modality");
         }
     }
 

@@ -3,11 +3,15 @@
 //! Knows no wire and no thread: batches, answers and times come as arguments, so that a test drives it with a
 //! [`ManualClock`](sagwan_schemas::time::ManualClock) and a disk of its own.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use sagwan_schemas::{
     channel::ChannelDescriptor,
-    profile::{Profile, RecordingMode},
+    profile::{Bytes, Profile, RecordingMode},
     proto,
     recording::{
         layout::{RecordingDir, topic},
@@ -19,18 +23,23 @@ use sagwan_schemas::{
 };
 
 use crate::{
-    episode::{EpisodeError, EpisodeInfo, Episodes, Outcome, mark},
+    clock::Reading,
+    control::Command,
+    episode::{Episodes, Outcome, mark},
     ledger::{Ledger, Numbering, Observed, Run, SourceId},
     output::{Disk, OWN, Outgoing, Output, Preamble, Slot},
-    parts::{Closed, PartsError},
+    parts::Closed,
     queue::{Batch, CaptureQueue, Discovery, SampleHead, Taken},
+    recorder::{Reply, RequestError, StartError},
     resolve::{Answer, Question, describe_by_encoding},
+    retention::preserve,
     ring::{Ring, RingBounds, RingItem},
     stamp::SEC,
+    status::{self, Status},
 };
 
 mod pending;
-mod watch;
+pub(crate) mod watch;
 
 use pending::Pending;
 pub(crate) use watch::Watch;
@@ -95,7 +104,6 @@ struct Source {
 #[derive(Debug)]
 struct OwnChannels {
     episode: Slot,
-    event: Slot,
     loss: Slot,
     capture_time: Slot,
 }
@@ -121,22 +129,25 @@ pub(crate) struct Engine {
     questions: Vec<Question>,
     next_tick_nanos: i64,
     now_nanos: i64,
+    started_nanos: i64,
+    low_disk: Option<String>,
 }
 
 impl Engine {
-    pub(crate) fn new(parts: EngineParts) -> Result<Self, PartsError> {
+    pub(crate) fn new(parts: EngineParts) -> Result<Self, StartError> {
         let EngineParts { clock, storage, queue, profile, dir, manifest, preamble } = parts;
         let policy = profile.recording.clone();
         let manifest_path = dir.manifest();
-        let mut output = Output::new(Arc::clone(&storage), dir.clone(), policy.clone(), preamble)?;
+        let mut output =
+            Output::new(Arc::clone(&storage), dir.clone(), policy.clone(), preamble).map_err(StartError::Parts)?;
         let own = OwnChannels {
             episode: output.add_own_channel::<proto::Episode>(topic::EPISODE),
-            event: output.add_own_channel::<proto::Event>(topic::EVENT),
             loss: output.add_own_channel::<proto::Loss>(topic::LOSS),
             capture_time: output.add_own_channel::<proto::CaptureTimes>(topic::CAPTURE_TIME),
         };
         let now_nanos = clock.monotonic_nanos();
-        let watch = Watch::new(&mut output, Arc::clone(&profile), dir.path, now_nanos);
+        let watch = Watch::new(&mut output, Arc::clone(&profile), dir.path, Reading::of(&*clock))
+            .map_err(StartError::Trigger)?;
         let ring = (policy.mode == RecordingMode::Ring).then(|| {
             let bytes = usize::try_from(policy.ring_size.0).unwrap_or(usize::MAX);
             Ring::new(RingBounds { span_nanos: policy.ring_duration.nanos(), bytes })
@@ -160,6 +171,8 @@ impl Engine {
             questions: Vec::new(),
             next_tick_nanos: now_nanos,
             now_nanos,
+            started_nanos: now_nanos,
+            low_disk: None,
         })
     }
 
@@ -186,7 +199,7 @@ impl Engine {
         let topic = describe_by_encoding(&discovery.key, &discovery.encoding).topic;
         let id = self.ledger.add_source(topic.clone(), "");
         debug_assert_eq!(id, discovery.source, "discoveries come in the order of their numbers");
-        self.watch.add_source(id, &discovery.key, topic);
+        self.watch.add_source(id, &discovery.key, discovery.class, topic);
         self.sources.push(Source {
             discovery: discovery.clone(),
             phase: Phase::Pending(Pending::new(self.now_nanos)),
@@ -219,7 +232,10 @@ impl Engine {
         let is_another_instance = observed == Observed::Joined && source.last.is_some();
         source.last = head.numbering.or(source.last);
         source.last_was_history = head.history;
-        self.watch.observe(head, payload);
+        let holes = self.watch.observe(head, payload, observed == Observed::InOrder);
+        if holes > 0 {
+            self.ledger.source_missing(head.source, holes, head.log_time);
+        }
         if is_another_instance && let Phase::Ready(slot) = source.phase {
             // It may describe itself otherwise; what it sends waits until that is known.
             source.phase = Phase::Pending(Pending::after(slot, self.now_nanos));
@@ -312,11 +328,11 @@ impl Engine {
         }
     }
 
-    /// The regular work: books, chunks, parts, health. Cheap to call often.
-    pub(crate) fn tick(&mut self) {
+    /// The regular work: books, chunks, parts, health. Cheap to call often; returns whether anything was done.
+    pub(crate) fn tick(&mut self) -> bool {
         self.now_nanos = self.clock.monotonic_nanos();
         if self.now_nanos < self.next_tick_nanos {
-            return;
+            return false;
         }
         self.next_tick_nanos = self.now_nanos + TICK_NANOS;
         self.settle_overdue();
@@ -324,7 +340,9 @@ impl Engine {
         self.write_gaps();
         let wall = self.clock.wall();
         let counts = self.queue.counts();
-        self.watch.tick(&mut self.output, &mut self.ledger, counts, wall, self.now_nanos);
+        self.watch.read_clock(Reading { wall, monotonic: self.now_nanos });
+        self.watch.tick(&mut self.output, &self.ledger, counts);
+        self.act_on_triggers();
         if self.output.tick(self.profile.recording.chunk_duration.nanos(), self.now_nanos) {
             self.begin_part(wall);
         }
@@ -333,6 +351,18 @@ impl Engine {
         self.book_closed(closed);
         if self.manifest_is_stale {
             self.write_manifest();
+        }
+        true
+    }
+
+    fn act_on_triggers(&mut self) {
+        for fired in self.watch.take_fired() {
+            tracing::info!(trigger = &*fired.trigger, "fired");
+            self.output.write_own(self.watch.event_channel(), &fired.to_message(), fired.at.wall, self.now_nanos);
+            self.open_window(fired.pre_nanos, fired.post_nanos);
+            if fired.preserve {
+                self.preserve(&format!("trigger {}", fired.trigger));
+            }
         }
     }
 
@@ -375,7 +405,7 @@ impl Engine {
         let wall = self.clock.wall();
         let gaps: Vec<_> = self.ledger.drain_final(wall).collect();
         for gap in gaps {
-            self.watch.note_gap(&gap, self.now_nanos);
+            self.watch.note_gap(&gap);
             let time = gap.log_time;
             self.output.write_own(self.own.loss, &proto::Loss::from(gap), time, self.now_nanos);
         }
@@ -409,7 +439,10 @@ impl Engine {
             self.manifest_is_stale = true;
             self.output.lose_held(part.lost);
             match part.entry {
-                Ok(entry) => self.manifest.parts.push(entry),
+                Ok(entry) => {
+                    self.watch.bytes_closed += entry.bytes;
+                    self.manifest.parts.push(entry);
+                }
                 Err(error) => {
                     let chain = error_chain(&error);
                     tracing::error!("{chain}");
@@ -445,38 +478,35 @@ impl Engine {
         }
     }
 
-    // What people and triggers do.
+    // What people ask for.
 
-    pub(crate) fn begin_episode(&mut self, info: EpisodeInfo) -> Result<u32, EpisodeError> {
+    /// Does what the control protocol asks of a running recording.
+    pub(crate) fn request(&mut self, command: Command) -> Reply {
+        self.now_nanos = self.clock.monotonic_nanos();
         let wall = self.clock.wall();
-        let message = self.episodes.begin(info, wall)?;
-        let index = message.index;
-        self.write_episodes([message], wall);
-        Ok(index)
-    }
-
-    pub(crate) fn end_episode(&mut self, outcome: Outcome, notes: &str) -> Result<u32, EpisodeError> {
-        let wall = self.clock.wall();
-        let message = self.episodes.end(outcome, notes, wall)?;
-        let index = message.index;
-        self.write_episodes([message], wall);
-        Ok(index)
-    }
-
-    pub(crate) fn discard_episode(&mut self, notes: &str) -> Result<u32, EpisodeError> {
-        let wall = self.clock.wall();
-        let message = self.episodes.discard(notes, wall)?;
-        let index = message.index;
-        self.write_episodes([message], wall);
-        Ok(index)
-    }
-
-    pub(crate) fn rerecord_episode(&mut self) -> Result<u32, EpisodeError> {
-        let wall = self.clock.wall();
-        let messages = self.episodes.rerecord(wall)?;
+        let messages = match command {
+            Command::EpisodeBegin(info) => vec![self.episodes.begin(info, wall)?],
+            Command::EpisodeEnd { outcome, notes } => vec![self.episodes.end(outcome, &notes, wall)?],
+            Command::EpisodeDiscard { notes } => vec![self.episodes.discard(&notes, wall)?],
+            Command::EpisodeRerecord => self.episodes.rerecord(wall)?,
+            Command::Mark { name, detail } => {
+                let event = mark(&name, &detail, wall)?;
+                self.output.write_own(self.watch.event_channel(), &event, wall, self.now_nanos);
+                let roll = self.profile.recording.ring_duration.nanos();
+                self.open_window(roll, roll);
+                return Ok(serde_json::json!({ "name": name }));
+            }
+            Command::Preserve { detail } => {
+                self.preserve(&detail);
+                return Ok(serde_json::json!({ "preserved": true }));
+            }
+            Command::Status => return Ok(serde_json::to_value(self.status()).unwrap_or_default()),
+            Command::Start(_) | Command::Stop | Command::Preflight { .. } => return Err(RequestError::NotForRecording),
+        };
         let index = messages.last().map_or(0, |message| message.index);
         self.write_episodes(messages, wall);
-        Ok(index)
+        let entry = self.episodes.summaries().iter().find(|episode| episode.index == index).map(episode_entry);
+        Ok(serde_json::to_value(entry).unwrap_or_default())
     }
 
     fn write_episodes(&mut self, messages: impl IntoIterator<Item = proto::Episode>, wall: Timestamp) {
@@ -487,20 +517,8 @@ impl Engine {
         self.manifest_is_stale = true;
     }
 
-    pub(crate) fn mark(&mut self, name: &str, detail: &str) -> Result<(), EpisodeError> {
-        let wall = self.clock.wall();
-        let event = mark(name, detail, wall)?;
-        self.write_event(&event, wall);
-        Ok(())
-    }
-
-    fn write_event(&mut self, event: &proto::Event, wall: Timestamp) {
-        self.now_nanos = self.clock.monotonic_nanos();
-        self.output.write_own(self.own.event, event, wall, self.now_nanos);
-    }
-
     /// Opens an event's window in ring mode; in continuous mode everything is written anyway.
-    pub(crate) fn open_window(&mut self, pre_nanos: i64, post_nanos: i64) {
+    fn open_window(&mut self, pre_nanos: i64, post_nanos: i64) {
         let Some(ring) = &mut self.ring else { return };
         let mut due = Vec::new();
         let shortfall = ring.fire(self.now_nanos, pre_nanos, post_nanos, &mut due);
@@ -512,9 +530,8 @@ impl Engine {
         }
     }
 
-    pub(crate) fn preserve(&mut self) {
-        self.manifest.preserved = true;
-        self.manifest_is_stale = true;
+    fn preserve(&mut self, reason: &str) {
+        self.manifest_is_stale |= preserve(&mut self.manifest, reason);
     }
 
     /// Ends the recording: everything received is in the queue already and has been taken in.
@@ -534,7 +551,7 @@ impl Engine {
         self.ledger.finish(wall);
         self.book_disk_losses();
         self.write_gaps();
-        self.watch.finish(&mut self.output, &self.ledger, wall, self.now_nanos);
+        self.watch.finish(&mut self.output, &self.ledger);
         let closed = self.output.close();
         self.book_closed(closed);
         self.manifest.remarks.extend(self.output.errors().iter().cloned());
@@ -547,16 +564,78 @@ impl Engine {
         &self.manifest
     }
 
-    pub(crate) fn is_disk_full(&self) -> bool {
-        self.output.disk() == Disk::Full
+    /// Why the recording has to end by itself now.
+    pub(crate) fn must_end(&mut self) -> Option<String> {
+        if self.output.disk() == Disk::Full {
+            return Some("stopped: the disk is full".to_owned());
+        }
+        self.low_disk.take()
     }
 
-    pub(crate) fn ledger(&self) -> &Ledger {
-        &self.ledger
+    /// Free bytes on the disk, looked up by another thread now and then.
+    pub(crate) fn note_disk(&mut self, free: u64, reserve: u64) {
+        self.watch.set_disk_free(free);
+        if free < reserve && self.low_disk.is_none() {
+            let (free, reserve) = (Bytes(free), Bytes(reserve));
+            self.low_disk = Some(format!("stopped: only {free} are free on the disk, {reserve} are to stay free"));
+        }
     }
 
-    pub(crate) fn manifest(&self) -> &Manifest {
-        &self.manifest
+    /// What the host says of its clock, looked up by another thread now and then.
+    pub(crate) fn note_host_clock(&mut self, host: Option<proto::HostClock>) {
+        if let Some(host) = &host {
+            self.manifest.clock.source.clone_from(&host.source);
+            self.manifest.clock.synchronized = host.synchronized;
+            self.manifest.clock.offset_ns = host.offset_nanos;
+        }
+        self.watch.set_host_clock(host);
+    }
+
+    /// Whether samples wait for an answer of the resolver.
+    pub(crate) fn has_pending(&self) -> bool {
+        self.sources.iter().any(|source| matches!(source.phase, Phase::Pending(_)))
+    }
+
+    /// Nobody can be asked: the encoding has to do.
+    pub(crate) fn settle_without_answer(&mut self, source: SourceId) {
+        self.settle_pending(source, None);
+    }
+
+    /// The recording's directory.
+    pub(crate) fn path(&self) -> &Path {
+        self.watch.path()
+    }
+
+    /// Whether the disk ever refused something.
+    pub(crate) fn disk_failed(&self) -> bool {
+        self.output.disk() != Disk::Good || self.manifest.state == State::Failed
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let loss = loss_summary(&self.ledger);
+        let (bytes, bytes_per_second) = self.watch.bytes(&self.output);
+        Status {
+            format_version: status::FORMAT_VERSION,
+            recording: self.manifest.ended.is_none(),
+            recording_id: self.manifest.recording_id.clone(),
+            platform: self.manifest.platform.clone(),
+            started: self.manifest.started.utc.clone(),
+            elapsed_seconds: (self.now_nanos - self.started_nanos) as f64 / 1e9,
+            part: self.output.parts().index(),
+            bytes,
+            bytes_per_second,
+            received: loss.sources.iter().map(|source| source.received).sum(),
+            recorded: loss.recorded,
+            lost: loss.lost,
+            queue: self.watch.queue_status(),
+            disk: self.watch.disk_status(&self.output),
+            clock: self.watch.clock_state(),
+            streams: self.watch.streams(&self.ledger),
+            alarms: self.watch.alarms(),
+            episode: self.episodes.running().map(episode_entry),
+            episodes: self.episodes.summaries().len(),
+            preserved: self.manifest.preserved,
+        }
     }
 }
 

@@ -37,6 +37,8 @@ use crate::{
 
 /// How long the writer thread waits for a full batch before it takes what there is.
 const BATCH_PATIENCE: Duration = Duration::from_millis(10);
+/// Time between two looks at the disk.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Requests that may wait for the writer thread.
 const REQUESTS_MAX: usize = 64;
 /// Answers the resolver may still owe when a recording stops.
@@ -142,22 +144,15 @@ pub struct Ended {
     pub manifest: Manifest,
     /// Its directory.
     pub path: PathBuf,
+    /// Whether the disk ever refused something.
+    pub disk_failed: bool,
 }
 
 impl Ended {
     /// Whether every sample that is known to have been sent is in the recording, and the disk never failed.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.manifest.loss.lost.total() == 0
-            && self.manifest.state == State::Finished
-            && self.manifest.parts.iter().all(|part| !part.recovered)
-            && !self.has_disk_errors()
-    }
-
-    /// Whether the disk refused something.
-    #[must_use]
-    pub fn has_disk_errors(&self) -> bool {
-        !self.manifest.remarks.is_empty()
+        self.manifest.loss.lost.total() == 0 && self.manifest.state == State::Finished && !self.disk_failed
     }
 }
 
@@ -188,6 +183,7 @@ impl Recorder {
         manifest.write(&**storage, &dir.manifest()).map_err(StartError::Manifest)?;
         let preamble = preamble(&manifest, profile, &**clock)?;
         let policy = Arc::new(profile.profile.clone());
+        let min_free = policy.recording.min_free.0;
         let queue = Arc::new(CaptureQueue::new(usize::try_from(policy.recording.queue.0).unwrap_or(usize::MAX)));
         let engine = Engine::new(EngineParts {
             clock: Arc::clone(clock),
@@ -211,6 +207,7 @@ impl Recorder {
             capture: Some(capture),
             requested,
             stopped,
+            surroundings: surroundings(Arc::clone(storage), dir.path.clone(), min_free)?,
             status: Arc::clone(&status),
             path: dir.path.clone(),
         };
@@ -282,8 +279,36 @@ struct Writer {
     capture: Option<Capture>,
     requested: Receiver<Request>,
     stopped: Receiver<Option<String>>,
+    surroundings: Receiver<Surroundings>,
     status: Arc<Mutex<Arc<Status>>>,
     path: PathBuf,
+}
+
+/// What the writer wants to know of its host and must not wait for.
+#[derive(Debug)]
+struct Surroundings {
+    free: Option<u64>,
+    reserve: u64,
+    /// Asked less often than the disk.
+    clock: Option<Option<sagwan_schemas::proto::HostClock>>,
+}
+
+/// Looks at the disk every second and at the host's clock every half minute, until nobody listens.
+fn surroundings(storage: Arc<dyn Storage>, path: PathBuf, min_free: u64) -> Result<Receiver<Surroundings>, StartError> {
+    let (tell, told) = bounded(1);
+    let look = move || {
+        for round in 0_u64.. {
+            let clock = round.is_multiple_of(30).then(crate::engine::watch::probe_host_clock);
+            let free = storage.free_bytes(&path).ok();
+            let reserve = if min_free == 0 { storage.automatic_reserve(&path) } else { min_free };
+            if tell.send(Surroundings { free, reserve, clock }).is_err() {
+                return;
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+    };
+    thread::Builder::new().name("sagwan-look".to_owned()).spawn(look).map_err(StartError::Thread)?;
+    Ok(told)
 }
 
 impl Writer {
@@ -309,7 +334,7 @@ impl Writer {
         self.last_answers();
         let manifest = self.engine.finish(remark).clone();
         *self.status.lock() = Arc::new(self.engine.status());
-        Ended { manifest, path: self.path }
+        Ended { manifest, path: self.path, disk_failed: self.engine.disk_failed() }
     }
 
     fn step(&mut self, patience: Duration) {
@@ -319,6 +344,14 @@ impl Writer {
         self.put_questions();
         for answer in self.resolver.answers() {
             self.engine.answer(answer);
+        }
+        while let Ok(Surroundings { free, reserve, clock }) = self.surroundings.try_recv() {
+            if let Some(free) = free {
+                self.engine.note_disk(free, reserve);
+            }
+            if let Some(clock) = clock {
+                self.engine.note_host_clock(clock);
+            }
         }
         while let Ok(Request { command, reply }) = self.requested.try_recv() {
             // Who asked may have gone.
@@ -377,7 +410,7 @@ fn new_manifest(id: &str, options: &Options) -> Manifest {
         consent: options.consent.clone(),
         notes: options.notes.clone(),
         host: host(),
-        clock: crate::clock::host::status(),
+        clock: Default::default(),
         preserved: false,
         parts: Vec::new(),
         loss: Default::default(),

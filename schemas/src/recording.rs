@@ -5,7 +5,9 @@
 
 pub mod layout;
 pub mod manifest;
+pub mod part_reader;
 pub mod part_writer;
+pub mod recover;
 pub mod storage;
 
 mod chunk;

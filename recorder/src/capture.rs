@@ -11,11 +11,7 @@ use std::{
 
 use parking_lot::RwLock;
 use sagwan_bridges::native;
-use sagwan_schemas::{
-    profile::Profile,
-    stream::Class,
-    time::Clock,
-};
+use sagwan_schemas::{profile::Profile, stream::Class, time::Clock};
 use zenoh::{
     Session, Wait,
     key_expr::{KeyExpr, OwnedKeyExpr},
@@ -59,7 +55,10 @@ pub enum CaptureError {
 /// Where the samples of a key go.
 #[derive(Clone, Copy, Debug)]
 enum Route {
-    Record { source: SourceId, class: Class },
+    Record {
+        source: SourceId,
+        class: Class,
+    },
     /// Excluded.
     Ignore,
 }

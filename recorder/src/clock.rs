@@ -104,6 +104,13 @@ impl ClockMonitor {
         self.sources.push(Source { topic: topic.into(), publisher: publisher.into(), ..Source::default() });
     }
 
+    /// Corrects the topic of a source, once its publisher has told it.
+    pub fn set_topic(&mut self, source: SourceId, topic: &str) {
+        if let Some(source) = self.sources.get_mut(source.index()) {
+            topic.clone_into(&mut source.topic);
+        }
+    }
+
     /// Takes a reading, some times a second; the jump since the one before, if there was one.
     pub fn read(&mut self, reading: Reading) -> Option<Jump> {
         let before = self.last.replace(reading);
@@ -117,6 +124,9 @@ impl ClockMonitor {
             self.jumped = self.jumped.saturating_add(jump.nanos);
             self.wall = Line::default();
             self.last_point = None;
+            for source in &mut self.sources {
+                source.restart();
+            }
         }
         if self.last_point.is_none_or(|point| reading.monotonic.saturating_sub(point) >= DRIFT_EVERY) {
             self.last_point = Some(reading.monotonic);
@@ -170,6 +180,13 @@ impl ClockMonitor {
 }
 
 impl Source {
+    /// Forgets what was measured against a clock that stepped since.
+    fn restart(&mut self) {
+        self.begin = None;
+        self.line = Line::default();
+        self.estimate = None;
+    }
+
     fn close_window(&mut self, begin: i64) {
         let stepped = self
             .estimate

@@ -3,11 +3,7 @@
 //! Knows no wire and no thread: batches, answers and times come as arguments, so that a test drives it with a
 //! [`ManualClock`](sagwan_schemas::time::ManualClock) and a disk of its own.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use sagwan_schemas::{
     channel::ChannelDescriptor,
@@ -146,8 +142,7 @@ impl Engine {
             capture_time: output.add_own_channel::<proto::CaptureTimes>(topic::CAPTURE_TIME),
         };
         let now_nanos = clock.monotonic_nanos();
-        let watch = Watch::new(&mut output, Arc::clone(&profile), dir.path, Reading::of(&*clock))
-            .map_err(StartError::Trigger)?;
+        let watch = Watch::new(&mut output, Arc::clone(&profile), Reading::of(&*clock)).map_err(StartError::Trigger)?;
         let ring = (policy.mode == RecordingMode::Ring).then(|| {
             let bytes = usize::try_from(policy.ring_size.0).unwrap_or(usize::MAX);
             Ring::new(RingBounds { span_nanos: policy.ring_duration.nanos(), bytes })
@@ -601,11 +596,6 @@ impl Engine {
         self.settle_pending(source, None);
     }
 
-    /// The recording's directory.
-    pub(crate) fn path(&self) -> &Path {
-        self.watch.path()
-    }
-
     /// Whether the disk ever refused something.
     pub(crate) fn disk_failed(&self) -> bool {
         self.output.disk() != Disk::Good || self.manifest.state == State::Failed
@@ -661,9 +651,10 @@ impl Source {
 /// Payloads that are compressed already are not compressed again; what nobody declared is stored lightly compressed.
 fn default_compression(channel: &ChannelDescriptor) -> Compression {
     let name = channel.schema.as_ref().map_or("", |schema| schema.name.as_str());
-    let is_compressed = ["CompressedImage", "CompressedVideo", "CompressedPointCloud"].iter().any(|n| name.ends_with(n))
-        || channel.message_encoding.starts_with("image/")
-        || channel.message_encoding.starts_with("video/");
+    let is_compressed =
+        ["CompressedImage", "CompressedVideo", "CompressedPointCloud"].iter().any(|n| name.ends_with(n))
+            || channel.message_encoding.starts_with("image/")
+            || channel.message_encoding.starts_with("video/");
     if is_compressed { Compression::None } else { Compression::Lz4 }
 }
 

@@ -204,6 +204,16 @@ impl Health {
         StreamId(id)
     }
 
+    /// Gives a stream another contract or topic, once it is known better; its window starts anew, its count does not.
+    pub fn set_contract(&mut self, stream: StreamId, contract: Contract) {
+        if let Some(monitor) = self.streams.get_mut(stream.index()) {
+            monitor.window = Window::new(contract.window());
+            monitor.period = contract.rate_hz.map(|rate| 1e9 / rate);
+            monitor.contract = contract;
+            monitor.flowing_since = None;
+        }
+    }
+
     /// Watches how well these streams are captured together; a stream belongs to the last group that names it.
     pub fn add_group(&mut self, name: impl Into<String>, tolerance_nanos: i64, members: &[StreamId]) {
         let group = self.groups.len();

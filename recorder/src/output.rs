@@ -95,7 +95,6 @@ pub(crate) struct Output {
     /// Refused and not yet taken by [`Self::take_lost`].
     lost: Vec<Held>,
     errors: Vec<String>,
-    messages: u64,
 }
 
 impl Output {
@@ -114,7 +113,6 @@ impl Output {
             disk: Disk::Good,
             lost: Vec::new(),
             errors: Vec::new(),
-            messages: 0,
         })
     }
 
@@ -171,14 +169,8 @@ impl Output {
     /// Writes one of the recorder's own messages.
     pub(crate) fn write_own(&mut self, slot: Slot, message: &impl prost::Message, time: Timestamp, now_nanos: i64) {
         let payload = message.encode_to_vec();
-        let outgoing = Outgoing {
-            slot,
-            source: OWN,
-            sequence: None,
-            log_time: time,
-            publish_time: time,
-            payload: &payload,
-        };
+        let outgoing =
+            Outgoing { slot, source: OWN, sequence: None, log_time: time, publish_time: time, payload: &payload };
         self.write(&outgoing, now_nanos);
     }
 
@@ -198,7 +190,6 @@ impl Output {
             self.lose(message);
             return;
         };
-        self.messages += 1;
         if let Err(error) = writer.write(&new, message.payload, now_nanos) {
             self.note_failure(error);
         }
@@ -379,11 +370,6 @@ impl Output {
     /// What the disk refused, for a person; each once.
     pub(crate) fn errors(&self) -> &[String] {
         &self.errors
-    }
-
-    /// Messages written, the recorder's own included.
-    pub(crate) fn messages(&self) -> u64 {
-        self.messages
     }
 
     pub(crate) fn parts(&self) -> &Parts {

@@ -121,7 +121,7 @@ pub struct StreamStatus {
 }
 
 /// Something that is wrong now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AlarmStatus {
     /// Stable identifier, e.g. `stream.stalled`.
     pub id: String,

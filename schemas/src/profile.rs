@@ -179,7 +179,7 @@ impl Default for RecordingPolicy {
             chunk_duration: Span::from_secs(1),
             sync_interval: Span::from_secs(1),
             block_wait: Span::from_secs(2),
-            min_free: Bytes(1 << 30),
+            min_free: Bytes(0),
             quota: Bytes(0),
             ring_duration: Span::from_secs(30),
             ring_size: Bytes(256 << 20),

@@ -1,6 +1,6 @@
 //! What a recording tells of its own health: rates, clocks, alarms, and triggers over what it sees.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use sagwan_schemas::{
     channel::ChannelDescriptor,
@@ -9,12 +9,14 @@ use sagwan_schemas::{
     proto,
     recording::layout::topic,
     stream::Class,
-    time::Timestamp,
 };
 
 use crate::{
     clock::{ClockMonitor, Reading, host},
-    health::{Alarm, AlarmChange, AlarmId, Alarms, Contract, Health, StreamId},
+    health::{
+        Contract, Health, StreamId,
+        alarm::{Alarm, AlarmChange, AlarmId, Alarms},
+    },
     ledger::{Gap, Ledger, SourceId},
     output::{Disk, Output, Slot},
     queue::{QueueCounts, SampleHead},
@@ -63,7 +65,6 @@ pub(crate) struct Watch {
     health_channel: Slot,
     clock_channel: Slot,
     event_channel: Slot,
-    path: PathBuf,
     host: Option<proto::HostClock>,
     now: Reading,
     next_second_nanos: i64,
@@ -92,12 +93,7 @@ impl Rate {
 }
 
 impl Watch {
-    pub(crate) fn new(
-        output: &mut Output,
-        profile: Arc<Profile>,
-        path: PathBuf,
-        now: Reading,
-    ) -> Result<Self, TriggerError> {
+    pub(crate) fn new(output: &mut Output, profile: Arc<Profile>, now: Reading) -> Result<Self, TriggerError> {
         let mut health = Health::new(now);
         let streams: Vec<_> = profile
             .streams
@@ -127,7 +123,6 @@ impl Watch {
             health_channel: output.add_own_channel::<proto::Health>(topic::HEALTH),
             clock_channel: output.add_own_channel::<proto::Clock>(topic::CLOCK),
             event_channel: output.add_own_channel::<proto::Event>(topic::EVENT),
-            path,
             host: None,
             now,
             next_second_nanos: now.monotonic + SECOND,
@@ -149,9 +144,10 @@ impl Watch {
     /// A source was met.
     pub(crate) fn add_source(&mut self, id: SourceId, key: &str, class: Class, topic: String) {
         debug_assert_eq!(id.index(), self.sources.len(), "sources come in the order of their numbers");
-        let place = self.profile.stream_for_key(key).and_then(|stream| {
-            self.profile.streams.iter().position(|other| other.name == stream.name)
-        });
+        let place = self
+            .profile
+            .stream_for_key(key)
+            .and_then(|stream| self.profile.streams.iter().position(|other| other.name == stream.name));
         let entry = place.and_then(|place| self.profile.streams.get(place));
         let stream = match place.and_then(|place| self.streams.get(place)) {
             Some(stream) => *stream,
@@ -259,7 +255,7 @@ impl Watch {
         self.next_second_nanos = now.monotonic + SECOND;
         let (written, _, _) = output.parts().progress();
         self.bytes.note(self.bytes_closed + written);
-        let message = self.health_message(ledger, queue, output);
+        let message = self.health_message(ledger, queue);
         output.write_own(self.health_channel, &message, now.wall, now.monotonic);
         let clock = self.clock.message(now, self.host.clone());
         output.write_own(self.clock_channel, &clock, now.wall, now.monotonic);
@@ -312,9 +308,9 @@ impl Watch {
         }
     }
 
-    fn health_message(&self, ledger: &Ledger, queue: QueueCounts, output: &Output) -> proto::Health {
-        let _ = output;
-        let mut missing = vec![0; self.health.reports(self.now.wall).len()];
+    fn health_message(&self, ledger: &Ledger, queue: QueueCounts) -> proto::Health {
+        let reports = self.health.reports(self.now.wall);
+        let mut missing = vec![0; reports.len()];
         for (index, source) in self.sources.iter().enumerate() {
             if let Some(sum) = missing.get_mut(source.stream.index()) {
                 *sum += ledger.received_and_missing(SourceId(index as u32)).1;
@@ -322,13 +318,7 @@ impl Watch {
         }
         proto::Health {
             timestamp: Some(proto_time(self.now.wall)),
-            streams: self
-                .health
-                .reports(self.now.wall)
-                .iter()
-                .zip(missing)
-                .map(|(report, missing)| report.to_proto(missing))
-                .collect(),
+            streams: reports.iter().zip(missing).map(|(report, missing)| report.to_proto(missing)).collect(),
             alarms: self.alarms.active().map(proto::Alarm::from).collect(),
             queue_bytes: queue.bytes as u64,
             queue_budget_bytes: self.profile.recording.queue.0,
@@ -355,7 +345,7 @@ impl Watch {
     /// The last word before the last part closes.
     pub(crate) fn finish(&mut self, output: &mut Output, ledger: &Ledger) {
         self.alarms.stop();
-        let message = self.health_message(ledger, self.queue, output);
+        let message = self.health_message(ledger, self.queue);
         output.write_own(self.health_channel, &message, self.now.wall, self.now.monotonic);
         let clock = self.clock.message(self.now, self.host.clone());
         output.write_own(self.clock_channel, &clock, self.now.wall, self.now.monotonic);
@@ -469,10 +459,6 @@ impl Watch {
     /// Bytes in all parts, and per second.
     pub(crate) fn bytes(&self, output: &Output) -> (u64, f64) {
         (self.bytes_closed + output.parts().progress().0, self.bytes.per_second)
-    }
-
-    pub(crate) fn path(&self) -> &std::path::Path {
-        &self.path
     }
 }
 

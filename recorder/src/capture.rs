@@ -11,11 +11,7 @@ use std::{
 
 use parking_lot::RwLock;
 use sagwan_bridges::native;
-use sagwan_schemas::{
-    profile::Profile,
-    stream::Class,
-    time::{Clock, Timestamp},
-};
+use sagwan_schemas::{profile::Profile, stream::Class, time::Clock};
 use zenoh::{
     Session, Wait,
     key_expr::{KeyExpr, OwnedKeyExpr},
@@ -59,7 +55,10 @@ pub enum CaptureError {
 /// Where the samples of a key go.
 #[derive(Clone, Copy, Debug)]
 enum Route {
-    Record { source: SourceId, class: Class },
+    Record {
+        source: SourceId,
+        class: Class,
+    },
     /// Excluded.
     Ignore,
 }
@@ -170,7 +169,7 @@ impl Inlet {
         let excluded = self.selection.exclude.iter().any(|exclude| exclude.intersects(key))
             || stream.is_some_and(|stream| !stream.record);
         let class = stream.map_or_else(Class::default, |stream| stream.class);
-        let mut announce = |key: &str| {
+        let announce = |routes: &mut Routes, key: &str| {
             let source = SourceId(routes.sources);
             routes.sources += 1;
             let encoding = sample.encoding().to_string();
@@ -186,14 +185,14 @@ impl Inlet {
                 Some(source) => source,
                 None => {
                     tracing::error!(KEYS_MAX, "more keys than a recording holds; narrow --key or use --exclude");
-                    let source = announce("sagwan/overflow");
+                    let source = announce(&mut routes, "sagwan/overflow");
                     routes.overflow = Some(source);
                     source
                 }
             };
             return Route::Record { source, class };
         }
-        let route = Route::Record { source: announce(key.as_str()), class };
+        let route = Route::Record { source: announce(&mut routes, key.as_str()), class };
         routes.by_key.insert(key.as_str().into(), route);
         route
     }

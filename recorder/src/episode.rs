@@ -2,7 +2,7 @@
 //!
 //! Holds no clock, no file and no wire: the caller gives the time and writes what comes back.
 
-use sagwan_schemas::{profile::LocalText, proto, time::Timestamp};
+use sagwan_schemas::{profile::LocalText, proto, recording::manifest, time::Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::text::{self, LONG_TEXT_BYTES, SHORT_TEXT_BYTES, TextError};
@@ -138,6 +138,31 @@ impl EpisodeSummary {
     }
 }
 
+impl From<&EpisodeSummary> for manifest::EpisodeEntry {
+    fn from(episode: &EpisodeSummary) -> Self {
+        let EpisodeInfo { instruction, operator, site, notes, consent } = episode.info.clone();
+        let outcome = match episode.outcome {
+            Outcome::Unspecified => "",
+            Outcome::Success => "success",
+            Outcome::Failure => "failure",
+        };
+        Self {
+            index: episode.index,
+            start: Some(episode.start.into()),
+            end: episode.end.map(manifest::Moment::from),
+            outcome: outcome.to_owned(),
+            discarded: episode.state == EpisodeState::Discarded,
+            rerecords: episode.rerecords,
+            instruction_ko: instruction.ko,
+            instruction_en: instruction.en,
+            operator,
+            site,
+            notes,
+            consent,
+        }
+    }
+}
+
 /// A command that cannot be done now. The episodes stay as they were.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -161,7 +186,9 @@ pub enum EpisodeError {
         index: u32,
     },
     /// The recording holds as many as it may.
-    #[error("this recording has {MAX_EPISODES} episodes or {MAX_TEXT_BYTES} bytes of episode texts; start a new recording")]
+    #[error(
+        "this recording has {MAX_EPISODES} episodes or {MAX_TEXT_BYTES} bytes of episode texts; start a new recording"
+    )]
     Full,
     /// A text is not accepted.
     #[error("the episode's text is not accepted")]
@@ -438,7 +465,10 @@ mod tests {
     fn hostile_texts_are_refused_and_change_nothing() {
         let mut episodes = Episodes::new();
         let info = EpisodeInfo { site: "\u{1b}]0;x".to_owned(), ..pick() };
-        assert!(matches!(episodes.begin(info, at(0)), Err(EpisodeError::Text(TextError::Control { field: "site", .. }))));
+        assert!(matches!(
+            episodes.begin(info, at(0)),
+            Err(EpisodeError::Text(TextError::Control { field: "site", .. }))
+        ));
         episodes.begin(pick(), at(1)).unwrap();
         let long = "x".repeat(LONG_TEXT_BYTES + 1);
         assert!(matches!(episodes.end(Outcome::Success, &long, at(2)), Err(EpisodeError::Text(_))));
@@ -468,6 +498,11 @@ mod tests {
         episodes.rerecord(at(2)).unwrap();
         let json = serde_json::to_string(episodes.summaries()).unwrap();
         assert_eq!(serde_json::from_str::<Vec<EpisodeSummary>>(&json).unwrap(), episodes.summaries());
+        let entry = manifest::EpisodeEntry::from(&episodes.summaries()[0]);
+        assert_eq!(
+            (entry.discarded, entry.outcome.as_str(), entry.instruction_en.as_str()),
+            (true, "", "pick the cup")
+        );
     }
 
     #[derive(Clone, Copy, Debug)]

@@ -183,6 +183,13 @@ impl Ledger {
         SourceId(id)
     }
 
+    /// Corrects the topic of a source, once its publisher has told it.
+    pub fn set_topic(&mut self, source: SourceId, topic: &str) {
+        if let Some(account) = self.sources.get_mut(source.index()) {
+            topic.clone_into(&mut account.topic);
+        }
+    }
+
     /// Notes a sample that will be written. In arrival order per source; a foreign id is ignored.
     #[inline]
     pub fn observe(

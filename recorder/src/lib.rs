@@ -4,13 +4,22 @@
 //! it in the [`ledger`], watches its rhythm, and writes it into the open part. Knows no window and no dataset.
 
 pub mod capture;
+pub mod clock;
+pub mod control;
 pub mod episode;
+pub mod health;
 pub mod ledger;
 pub mod parts;
+pub mod preflight;
 pub mod queue;
+pub mod recorder;
+pub mod retention;
 pub mod ring;
+pub mod status;
 pub mod text;
+pub mod trigger;
 
+mod engine;
 mod output;
 mod resolve;
 mod stamp;

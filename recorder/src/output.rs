@@ -4,14 +4,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use prost::{Message as _, Name};
+use prost::Name;
 use sagwan_schemas::{
-    channel::{ChannelDescriptor, SchemaDescriptor},
+    channel::ChannelDescriptor,
     message::bundled,
     profile::RecordingPolicy,
-    proto,
     recording::{
-        layout::{RECORDING_METADATA, RecordingDir, topic},
+        layout::{RECORDING_METADATA, RecordingDir},
         part_writer::{Attachment, ChannelId, Held, NewMessage, PartError, PartWriter},
         storage::Storage,
     },
@@ -96,7 +95,6 @@ pub(crate) struct Output {
     /// Refused and not yet taken by [`Self::take_lost`].
     lost: Vec<Held>,
     errors: Vec<String>,
-    messages: u64,
 }
 
 impl Output {
@@ -115,7 +113,6 @@ impl Output {
             disk: Disk::Good,
             lost: Vec::new(),
             errors: Vec::new(),
-            messages: 0,
         })
     }
 
@@ -172,14 +169,8 @@ impl Output {
     /// Writes one of the recorder's own messages.
     pub(crate) fn write_own(&mut self, slot: Slot, message: &impl prost::Message, time: Timestamp, now_nanos: i64) {
         let payload = message.encode_to_vec();
-        let outgoing = Outgoing {
-            slot,
-            source: OWN,
-            sequence: None,
-            log_time: time,
-            publish_time: time,
-            payload: &payload,
-        };
+        let outgoing =
+            Outgoing { slot, source: OWN, sequence: None, log_time: time, publish_time: time, payload: &payload };
         self.write(&outgoing, now_nanos);
     }
 
@@ -199,7 +190,6 @@ impl Output {
             self.lose(message);
             return;
         };
-        self.messages += 1;
         if let Err(error) = writer.write(&new, message.payload, now_nanos) {
             self.note_failure(error);
         }
@@ -348,6 +338,16 @@ impl Output {
         false
     }
 
+    /// Notes messages that a part lost while it was closed.
+    pub(crate) fn lose_held(&mut self, held: Vec<Held>) {
+        self.lost.extend(held.into_iter().filter(|held| held.source != OWN));
+    }
+
+    /// The channel's number in the open part.
+    pub(crate) fn id_in_open_part(&self, slot: Slot) -> Option<ChannelId> {
+        self.channels.get(slot.0)?.id.filter(|(generation, _)| *generation == self.generation).map(|(_, id)| id)
+    }
+
     /// Messages that the disk refused since the last call.
     pub(crate) fn take_lost(&mut self) -> Vec<Held> {
         std::mem::take(&mut self.lost)
@@ -370,11 +370,6 @@ impl Output {
     /// What the disk refused, for a person; each once.
     pub(crate) fn errors(&self) -> &[String] {
         &self.errors
-    }
-
-    /// Messages written, the recorder's own included.
-    pub(crate) fn messages(&self) -> u64 {
-        self.messages
     }
 
     pub(crate) fn parts(&self) -> &Parts {

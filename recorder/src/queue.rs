@@ -425,8 +425,7 @@ mod tests {
         let mut admitted = [0_u32; 4];
         for class in Class::ALL {
             for sequence in 0..2_000 {
-                let admission =
-                    queue.push(head(class as u32, sequence), class, &[&payload], Duration::ZERO);
+                let admission = queue.push(head(class as u32, sequence), class, &[&payload], Duration::ZERO);
                 admitted[class as usize] += u32::from(admission == Admission::Queued);
             }
         }
@@ -447,11 +446,8 @@ mod tests {
         for sequence in 40..44 {
             queue.push(head(0, sequence), Class::Preview, &[&payload], Duration::ZERO);
         }
-        let numbers: Vec<_> = first
-            .into_iter()
-            .chain(drained(&queue))
-            .flat_map(|(_, first, last, _)| first..=last)
-            .collect();
+        let numbers: Vec<_> =
+            first.into_iter().chain(drained(&queue)).flat_map(|(_, first, last, _)| first..=last).collect();
         assert_eq!(numbers, (0..44).collect::<Vec<_>>());
     }
 

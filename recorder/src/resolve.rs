@@ -13,7 +13,7 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, bounded};
 use sagwan_bridges::native::{self, Fetched};
 use sagwan_schemas::{channel::ChannelDescriptor, message::bundled};
-use zenoh::{Session, Wait, key_expr::KeyExpr, liveliness::LivelinessToken, pubsub::Subscriber, sample::SampleKind};
+use zenoh::{Session, Wait, key_expr::KeyExpr, pubsub::Subscriber, sample::SampleKind};
 
 use crate::{capture::Inlet, ledger::SourceId};
 
@@ -186,14 +186,4 @@ fn fetch_latched(session: &Session, inlet: &Inlet, key: &str) {
         Ok(samples) => samples.iter().for_each(|sample| inlet.receive_history(sample)),
         Err(error) => tracing::warn!(key, %error, "cannot ask for the latched value"),
     }
-}
-
-/// Keeps a liveliness token while a recorder is at work.
-pub(crate) fn announce(session: &Session, key: &str) -> Option<LivelinessToken> {
-    session
-        .liveliness()
-        .declare_token(key.to_owned())
-        .wait()
-        .inspect_err(|error| tracing::warn!(key, %error, "cannot announce the recorder"))
-        .ok()
 }

@@ -120,7 +120,13 @@ impl<T: RingItem> Ring<T> {
     ///
     /// Windows that overlap make one range; no sample is handed on twice. An event may be told late, when newer samples
     /// are held already. Returns what the window wanted and the ring no longer had.
-    pub fn fire(&mut self, monotonic: i64, pre_nanos: i64, post_nanos: i64, out: &mut impl Extend<T>) -> Option<Shortfall> {
+    pub fn fire(
+        &mut self,
+        monotonic: i64,
+        pre_nanos: i64,
+        post_nanos: i64,
+        out: &mut impl Extend<T>,
+    ) -> Option<Shortfall> {
         let start = monotonic.saturating_sub(pre_nanos.max(0));
         let end = monotonic.saturating_add(post_nanos.max(0));
         let from = self.held.partition_point(|h| h.monotonic < start);
@@ -350,12 +356,8 @@ mod tests {
         }
 
         fn evict(&mut self) {
-            let mut held: usize = self
-                .samples
-                .iter()
-                .filter(|(_, _, fate)| *fate == Fate::Held)
-                .map(|(_, s, _)| cost(s))
-                .sum();
+            let mut held: usize =
+                self.samples.iter().filter(|(_, _, fate)| *fate == Fate::Held).map(|(_, s, _)| cost(s)).sum();
             for (t, sample, fate) in &mut self.samples {
                 if *fate == Fate::Held && (*t < self.now - self.bounds.span_nanos || held > self.bounds.bytes) {
                     *fate = Fate::Outside;

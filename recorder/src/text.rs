@@ -75,6 +75,17 @@ fn check(field: &'static str, text: &str, limit: usize, refused: impl Fn(char) -
     }
 }
 
+/// A text from elsewhere made fit for a terminal: at most `chars` characters, and `�` for those that it would obey.
+#[must_use]
+pub fn shown(text: &str, chars: usize) -> String {
+    let mut shown: String =
+        text.chars().take(chars).map(|c| if is_obeyed(c) { char::REPLACEMENT_CHARACTER } else { c }).collect();
+    if text.chars().nth(chars).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// Control characters, line separators, and the marks that turn the writing direction around and so hide what a text
 /// says.
 fn is_obeyed(c: char) -> bool {
@@ -100,6 +111,12 @@ mod tests {
             assert_eq!(check_line("x", text, 64).is_ok(), line, "{text:?}");
             assert_eq!(check_paragraphs("x", text, 64).is_ok(), paragraphs, "{text:?}");
         }
+    }
+
+    #[test]
+    fn shown_texts_are_short_and_harmless() {
+        assert_eq!(shown("가\u{1b}나", 3), "가\u{fffd}나");
+        assert_eq!(shown("가나다라", 3), "가나다…");
     }
 
     #[test]

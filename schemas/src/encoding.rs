@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::{channel::ChannelDescriptor, value::Value};
+use crate::{channel::ChannelDescriptor, message::Message, value::Value};
 
 mod cdr;
 mod cursor;
@@ -14,6 +14,7 @@ mod json;
 mod protobuf;
 mod ros2msg;
 
+use cursor::Cursor;
 pub use error::{DecodeError, Place, Problem, SchemaError};
 
 /// What a payload may become.
@@ -105,15 +106,69 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError::PayloadTooLarge`] and [`DecodeError::Malformed`].
     pub fn decode(&self, payload: &[u8]) -> Result<Value, DecodeError> {
+        self.decode_at(Cursor::new(payload), payload)
+    }
+
+    /// Like [`Self::decode`]; octets of the tree share the payload's memory, which lives as long as they do.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn decode_bytes(&self, payload: &Bytes) -> Result<Value, DecodeError> {
+        self.decode_at(Cursor::sharing(payload), payload)
+    }
+
+    /// Decodes `payload`, over all of which `cursor` is.
+    fn decode_at<'a>(&self, cursor: Cursor<'a>, payload: &'a [u8]) -> Result<Value, DecodeError> {
+        self.check_size(payload)?;
+        Ok(match &self.format {
+            Format::Protobuf(schema) => schema.decode(cursor, &self.limits)?,
+            Format::Ros(schema) => cdr::decode(schema, cursor, &self.limits)?,
+            Format::Json => json::decode(payload, &self.limits)?,
+            Format::Opaque(_) => Value::Bytes(cursor.octets(payload)),
+        })
+    }
+
+    /// Decodes a payload into the typed view of its schema, or [`Message::Other`] where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::decode`], and [`DecodeError::View`] where the sample contradicts itself or its schema differs from
+    /// the one that the name promises.
+    pub fn view(&self, payload: &[u8]) -> Result<Message, DecodeError> {
+        self.check_size(payload)?;
+        if let (Format::Protobuf(_), Some(message)) = (&self.format, Message::from_protobuf(&self.schema_name, payload))
+        {
+            return Ok(message?);
+        }
+        self.view_of(self.decode(payload)?)
+    }
+
+    /// Like [`Self::view`]; pictures, clouds and other octets share the payload's memory.
+    ///
+    /// # Errors
+    /// As [`Self::view`].
+    pub fn view_bytes(&self, payload: &Bytes) -> Result<Message, DecodeError> {
+        self.check_size(payload)?;
+        if matches!(self.format, Format::Protobuf(_))
+            && let Some(message) = Message::from_protobuf_bytes(&self.schema_name, payload.clone())
+        {
+            return Ok(message?);
+        }
+        self.view_of(self.decode_bytes(payload)?)
+    }
+
+    fn view_of(&self, value: Value) -> Result<Message, DecodeError> {
+        let viewed = match &self.format {
+            Format::Opaque(_) => None,
+            _ => Message::from_value(&self.schema_name, &value),
+        };
+        Ok(viewed.transpose()?.unwrap_or(Message::Other(value)))
+    }
+
+    fn check_size(&self, payload: &[u8]) -> Result<(), DecodeError> {
         if payload.len() > self.limits.max_payload {
             return Err(DecodeError::PayloadTooLarge { size: payload.len(), limit: self.limits.max_payload });
         }
-        Ok(match &self.format {
-            Format::Protobuf(schema) => schema.decode(payload, &self.limits)?,
-            Format::Ros(schema) => cdr::decode(schema, payload, &self.limits)?,
-            Format::Json => json::decode(payload, &self.limits)?,
-            Format::Opaque(_) => Value::Bytes(Bytes::copy_from_slice(payload)),
-        })
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod channel;
 pub mod encoding;
+pub mod message;
 pub mod profile;
 pub mod quantity;
 pub mod recording;

@@ -1,11 +1,32 @@
 //! The contract of a platform: its streams, frames, units and rates, as a TOML file.
 
+mod check;
 pub mod examples;
+mod key;
+mod loaded;
+mod problem;
+mod read;
+mod role;
+mod schema;
+mod suggest;
+#[cfg(test)]
+mod tests;
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::{
+    examples::example,
+    key::{KeyError, check_key, includes},
+    loaded::{LoadProfileError, LoadedProfile, MAX_PROFILE_BYTES},
+    problem::{Problem, ProfileErrors, Severity},
+    role::Role,
+};
+pub use crate::quantity::{Bytes, Span};
 use crate::stream::{Class, Compression, Modality, Privacy};
 
 /// A text in Korean and English.
@@ -67,6 +88,56 @@ pub struct Profile {
     pub attachments: Vec<AttachmentSpec>,
 }
 
+impl Profile {
+    /// Reads and checks a TOML text; `source_name` stands for it in the problems. See [`LoadedProfile::parse`] for the
+    /// warnings and the hash as well.
+    ///
+    /// # Errors
+    /// Every problem found, each with its place.
+    pub fn parse(text: &str, source_name: &str) -> Result<Self, ProfileErrors> {
+        LoadedProfile::parse(text, source_name).map(|loaded| loaded.profile)
+    }
+
+    /// Reads and checks a file, and keeps its text.
+    ///
+    /// # Errors
+    /// The file cannot be read, or what it holds is not a profile.
+    pub fn load(path: impl AsRef<Path>) -> Result<LoadedProfile, LoadProfileError> {
+        LoadedProfile::load(path.as_ref())
+    }
+
+    /// The implicit profile of a recording by key expressions alone: no streams, default policy.
+    #[must_use]
+    pub fn schemaless(platform: &str) -> Self {
+        Self {
+            version: 1,
+            platform: platform.to_owned(),
+            kind: PlatformKind::Other,
+            name: LocalText::default(),
+            recording: RecordingPolicy::default(),
+            streams: Vec::new(),
+            sync_groups: Vec::new(),
+            frames: Vec::new(),
+            triggers: Vec::new(),
+            attachments: Vec::new(),
+        }
+    }
+
+    /// The stream called `name`.
+    #[must_use]
+    pub fn stream(&self, name: &str) -> Option<&Stream> {
+        self.streams.iter().find(|stream| stream.name == name)
+    }
+
+    /// The stream that a sample with this key (without wildcards) belongs to: the one with exactly this key, else the
+    /// first whose key expression includes it.
+    #[must_use]
+    pub fn stream_for_key(&self, key: &str) -> Option<&Stream> {
+        let exact = self.streams.iter().find(|stream| stream.key(&self.platform) == key);
+        exact.or_else(|| self.streams.iter().find(|stream| includes(&stream.key(&self.platform), key)))
+    }
+}
+
 /// How a platform is recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -108,7 +179,7 @@ impl Default for RecordingPolicy {
             chunk_duration: Span::from_secs(1),
             sync_interval: Span::from_secs(1),
             block_wait: Span::from_secs(2),
-            min_free: Bytes(1 << 30),
+            min_free: Bytes(0),
             quota: Bytes(0),
             ring_duration: Span::from_secs(30),
             ring_size: Bytes(256 << 20),
@@ -185,6 +256,32 @@ pub struct Stream {
     pub record: bool,
 }
 
+impl Stream {
+    /// Its key expression on a platform: `{platform}` and `{stream}` filled in.
+    #[must_use]
+    pub fn key(&self, platform: &str) -> String {
+        match &self.key {
+            Some(key) => key.replace("{platform}", platform).replace("{stream}", &self.name),
+            None => format!("sagwan/v1/{platform}/{}", self.name),
+        }
+    }
+
+    /// Silence after which it counts as stalled: as written, else 5 periods but at least 500 ms; `None` for a stream
+    /// without a rate.
+    #[must_use]
+    pub fn stall_after(&self) -> Option<Span> {
+        let by_rate = |rate: f64| Duration::try_from_secs_f64(5.0 / rate).ok();
+        let resolved = || self.rate_hz.and_then(by_rate).map(|span| Span(span.max(LEAST_STALL)));
+        self.stall_after.or_else(resolved)
+    }
+
+    /// What it is for in a dataset; [`Role::None`] if the text has no known form, which a checked profile's has.
+    #[must_use]
+    pub fn parsed_role(&self) -> Role<'_> {
+        Role::parse(&self.role).unwrap_or(Role::None)
+    }
+}
+
 /// Streams whose capture times must agree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -247,6 +344,9 @@ pub struct AttachmentSpec {
     pub media_type: String,
 }
 
+/// Shorter silences are no stall, whatever the rate: schedulers and networks pause that long.
+const LEAST_STALL: Duration = Duration::from_millis(500);
+
 fn default_rate_tolerance() -> f64 {
     0.1
 }
@@ -258,19 +358,4 @@ fn default_roll() -> Span {
 }
 fn identity_rotation() -> [f64; 4] {
     [0.0, 0.0, 0.0, 1.0]
-}
-
-pub use self::examples::example;
-pub use crate::quantity::{Bytes, Span};
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    #[test]
-    fn examples_have_the_layout() {
-        for (name, text) in super::examples::ALL {
-            let profile: super::Profile = toml::from_str(text).unwrap();
-            assert_eq!(profile.platform, format!("{name}-sim"));
-        }
-    }
 }

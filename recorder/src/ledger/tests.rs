@@ -1,3 +1,4 @@
+//! The ledger against tables of cases and against a model of a publisher's life.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,8 +29,11 @@ fn ledger() -> (Ledger, SourceId) {
     (ledger, source)
 }
 
+/// First and last number, count.
+type Told = (Option<u64>, Option<u64>, u64);
+
 /// Observes bare numbers, one a millisecond, and finishes.
-fn fed(numbers: &[u64]) -> (Totals, u64, Vec<(Option<u64>, Option<u64>, u64)>) {
+fn fed(numbers: &[u64]) -> (Totals, u64, Vec<Told>) {
     let (mut ledger, source) = ledger();
     for (i, number) in (1..).zip(numbers) {
         ledger.observe(source, bare(*number), at(i), None);
@@ -338,7 +342,7 @@ fn check(life: &[(u64, Vec<Sent>)], instances: bool, reorder: bool, early: usize
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn with_instances_the_account_equals_the_truth(life in life(6), early in 0..300_usize) {

@@ -4,8 +4,6 @@
 //! size, counted from after the header. XCDR2 aligns 64-bit values to 4 and puts a length before sequences and arrays
 //! of anything but numbers, in its delimited form before structs too. ROS 1 has no header, no alignment, no NULs.
 
-use bytes::Bytes;
-
 use super::{
     Limits,
     cursor::{Budget, Cursor},
@@ -62,14 +60,14 @@ impl Layout {
 }
 
 /// Decodes a payload of the schema's message.
-pub(super) fn decode(schema: &RosSchema, payload: &[u8], limits: &Limits) -> Result<Value, Fault> {
-    let mut cursor = Cursor::new(payload);
+pub(super) fn decode(schema: &RosSchema, mut cursor: Cursor<'_>, limits: &Limits) -> Result<Value, Fault> {
+    let length = cursor.left();
     let layout = match schema.dialect {
         Dialect::Ros1 => Layout::ROS1,
         Dialect::Ros2 => Layout::of_header(&mut cursor)?,
     };
     let read = |layout: Layout| {
-        let mut reader = Reader { schema, layout, cursor: cursor.clone(), budget: Budget::new(limits, payload.len()) };
+        let mut reader = Reader { schema, layout, cursor: cursor.clone(), budget: Budget::new(limits, length) };
         reader.message().map(|value| (value, reader.cursor.left()))
     };
     let first = read(layout);
@@ -209,7 +207,7 @@ impl<'a> Reader<'a> {
         let data = if count == 0 { &[][..] } else { self.block(primitive.size(), count)? };
         let little = self.layout.little_endian;
         match primitive {
-            Primitive::U8 => return Ok(Value::Bytes(Bytes::copy_from_slice(data))),
+            Primitive::U8 => return Ok(Value::Bytes(self.cursor.octets(data))),
             Primitive::F32 | Primitive::F64 => self.budget.spend_floats(count, &self.cursor)?,
             _ => self.budget.spend(count, &self.cursor)?,
         }

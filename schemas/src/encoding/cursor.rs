@@ -1,5 +1,7 @@
 //! Bounded reading: a position in a payload and a budget of values.
 
+use bytes::Bytes;
+
 use super::{
     Limits,
     error::{Fault, Problem},
@@ -10,11 +12,29 @@ use super::{
 pub(super) struct Cursor<'a> {
     data: &'a [u8],
     at: usize,
+    /// What `data` is a part of, if octets may share its memory.
+    shared: Option<&'a Bytes>,
 }
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(data: &'a [u8]) -> Self {
-        Self { data, at: 0 }
+        Self { data, at: 0, shared: None }
+    }
+
+    /// A cursor whose octets share the payload's memory.
+    pub(super) fn sharing(payload: &'a Bytes) -> Self {
+        Self { data: payload, at: 0, shared: Some(payload) }
+    }
+
+    /// A cursor over a part that this one gave.
+    pub(super) fn over(&self, data: &'a [u8]) -> Self {
+        Self { data, at: 0, shared: self.shared }
+    }
+
+    /// A part that this cursor gave, as octets of their own.
+    pub(super) fn octets(&self, part: &'a [u8]) -> Bytes {
+        // Every part lies inside the payload, or is empty: the two cases that `slice_ref` takes.
+        self.shared.map_or_else(|| Bytes::copy_from_slice(part), |payload| payload.slice_ref(part))
     }
 
     /// Bytes read or skipped so far.

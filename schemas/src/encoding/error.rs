@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::message::MessageError;
+
 /// Why a payload was not decoded, or cannot be with this schema.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -30,6 +32,9 @@ pub enum DecodeError {
         /// What is wrong there.
         problem: Problem,
     },
+    /// The payload follows its schema, but is not what its typed view asks for.
+    #[error(transparent)]
+    View(#[from] MessageError),
 }
 
 /// Where in a payload something is wrong. Shown as `pose.position.x at byte 12`.

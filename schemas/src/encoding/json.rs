@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::HashSet, fmt, sync::Arc};
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{
     Limits,

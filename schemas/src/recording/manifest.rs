@@ -161,12 +161,16 @@ pub struct PartEntry {
     pub recovered: bool,
 }
 
-/// What is known to be missing from a recording. `received + transport = recorded + every loss` for each source that
-/// numbers its samples.
+/// What is known to be missing from a recording. `sent = recorded + outside + transport + queue + disk`, in all and for each source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LossSummary {
-    /// Samples recorded.
+    /// Samples that belong to the recording: by the publishers' numbers where they give them, else as they arrived.
+    pub sent: u64,
+    /// Samples recorded; ones received twice count once.
     pub recorded: u64,
+    /// Ring mode: samples let go outside every event's window; not a loss.
+    #[serde(default)]
+    pub outside: u64,
     /// Samples known to be missing, by cause.
     pub lost: LossCounts,
     /// The same per source.
@@ -206,20 +210,25 @@ pub struct SourceLoss {
     pub publisher: String,
     /// Whether it numbers its samples; without numbers only queue and disk losses can be known.
     pub numbered: bool,
+    /// Samples that belong to the recording.
+    pub sent: u64,
     /// Samples that reached the recorder.
     pub received: u64,
     /// Samples in the parts.
     pub recorded: u64,
-    /// Samples received twice; both are recorded.
+    /// Ring mode: samples let go outside every event's window; not a loss.
+    #[serde(default)]
+    pub outside: u64,
+    /// Samples received twice.
     #[serde(default)]
     pub duplicates: u64,
     /// Times the publisher was met: 1 plus its restarts.
     #[serde(default)]
     pub instances: u64,
-    /// Number of its first sample met, of the latest instance.
+    /// Number of its first sample met, where it was sending already; absent when everything from 0 on belongs here.
     #[serde(default)]
-    pub first_sequence: Option<u64>,
-    /// Number of its last sample met, of the latest instance.
+    pub joined_at: Option<u64>,
+    /// Number of its last sample met.
     #[serde(default)]
     pub last_sequence: Option<u64>,
     /// What is missing.

@@ -55,6 +55,17 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// The file system's.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 
+    /// Size of the whole file system.
+    ///
+    /// # Errors
+    /// The file system's.
+    fn total_bytes(&self, path: &Path) -> io::Result<u64>;
+
+    /// What should stay free where nobody said: 1 GiB, but not more than a twentieth of the disk.
+    fn automatic_reserve(&self, path: &Path) -> u64 {
+        self.total_bytes(path).map_or(0, |total| (total / 20).min(1 << 30))
+    }
+
     /// Replaces a small file so that a crash leaves the old or the new content, never a mixture.
     ///
     /// # Errors
@@ -158,6 +169,11 @@ impl Storage for FileSystem {
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         let status = rustix::fs::statvfs(path)?;
         Ok(status.f_bavail.saturating_mul(status.f_frsize))
+    }
+
+    fn total_bytes(&self, path: &Path) -> io::Result<u64> {
+        let status = rustix::fs::statvfs(path)?;
+        Ok(status.f_blocks.saturating_mul(status.f_frsize))
     }
 }
 

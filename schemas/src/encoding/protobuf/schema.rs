@@ -149,6 +149,9 @@ pub(super) struct Schema {
     pub(super) enums: Vec<EnumType>,
 }
 
+/// Steps of the search for relative names that are accepted.
+const MAX_LOOKUPS: usize = 262_144;
+
 /// A message or enumeration by its full name.
 #[derive(Clone, Copy)]
 enum Definition<'a> {
@@ -194,6 +197,7 @@ impl Schema {
             enums: HashMap::new(),
             messages: HashMap::from([(root.to_owned(), 0)]),
             queue: vec![root.to_owned()],
+            lookups: 0,
         };
         // The queue grows while it is worked off; positions in it are the indices of the messages.
         let mut next = 0;
@@ -260,6 +264,7 @@ struct Builder<'a> {
     enums: HashMap<String, usize>,
     messages: HashMap<String, usize>,
     queue: Vec<String>,
+    lookups: usize,
 }
 
 impl Builder<'_> {
@@ -348,16 +353,41 @@ impl Builder<'_> {
         ))
     }
 
-    /// A message or enumeration by its full name; `user` refers to it.
+    /// The full name that `name` means in the scope of the message `user`.
+    ///
+    /// Compilers write full names with a leading dot, protobuf.js writes them as in the source.
+    fn lookup(&mut self, name: &str, user: &str) -> Result<Option<String>, SchemaError> {
+        if let Some(full) = name.strip_prefix('.') {
+            return Ok(Some(full.to_owned()));
+        }
+        let mut scope = user;
+        loop {
+            self.lookups += 1;
+            if self.lookups > MAX_LOOKUPS {
+                return Err(SchemaError::TooMany { what: "relative names", limit: MAX_LOOKUPS });
+            }
+            let full = full_name(scope, name)?;
+            if self.definitions.contains_key(&full)
+                || matches!(&*full, "google.protobuf.Timestamp" | "google.protobuf.Duration")
+            {
+                return Ok(Some(full));
+            }
+            if scope.is_empty() {
+                return Ok(None);
+            }
+            scope = scope.rsplit_once('.').map_or("", |(outer, _)| outer);
+        }
+    }
+
+    /// A message or enumeration by its name as written in the message `user`.
     fn named(&mut self, name: &str, user: &str) -> Result<(Kind, bool), SchemaError> {
-        match name {
-            ".google.protobuf.Timestamp" => return Ok((Kind::Time, false)),
-            ".google.protobuf.Duration" => return Ok((Kind::Duration, false)),
+        let undefined = || SchemaError::Undefined { name: name.chars().take(256).collect(), user: user.to_owned() };
+        let full = self.lookup(name, user)?.ok_or_else(undefined)?;
+        match &*full {
+            "google.protobuf.Timestamp" => return Ok((Kind::Time, false)),
+            "google.protobuf.Duration" => return Ok((Kind::Duration, false)),
             _ => {}
         }
-        let undefined = || SchemaError::Undefined { name: name.chars().take(256).collect(), user: user.to_owned() };
-        // Compilers write full names with a leading dot.
-        let full = name.strip_prefix('.').unwrap_or(name).to_owned();
         match self.definitions.get(&full).copied() {
             Some(Definition::Enum(made)) => Ok((Kind::Enum(self.enumeration(full, made)), false)),
             Some(Definition::Message(message, _)) => {

@@ -5,6 +5,7 @@
 
 pub mod layout;
 pub mod manifest;
+pub mod overview;
 pub mod part_reader;
 pub mod part_writer;
 pub mod recover;

@@ -1,4 +1,5 @@
 //! Sources of samples: wire dialects, files and simulated platforms. Knows no recorder and no dataset.
 
 pub mod native;
+pub mod replay;
 pub mod wire;

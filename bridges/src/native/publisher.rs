@@ -1,6 +1,9 @@
 //! The sending side of the native dialect: numbers its messages, announces itself, answers for its schema.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use parking_lot::Mutex;
 use sagwan_schemas::time::{Clock, SystemClock, Timestamp};
@@ -122,6 +125,7 @@ pub struct Publisher {
     publisher: zenoh::pubsub::Publisher<'static>,
     numbering: Mutex<Numbering>,
     last: Option<LastValue>,
+    schema_requests: Arc<AtomicU64>,
     _queryables: Vec<Queryable<()>>,
 }
 
@@ -159,7 +163,8 @@ impl Publisher {
         let key = key.map_err(|source| NativeError::Key { stream: descriptor.stream.clone(), source })?;
         let encoding = encoding::of_channel(&descriptor.channel);
         let last: Option<LastValue> = descriptor.latched.then(LastValue::default);
-        let mut queryables = vec![answer_schema(session, &key, descriptor)?];
+        let schema_requests = Arc::new(AtomicU64::new(0));
+        let mut queryables = vec![answer_schema(session, &key, descriptor, &schema_requests)?];
         if let Some(last) = &last {
             queryables.push(answer_last(session, &key, last, &encoding)?);
         }
@@ -174,7 +179,7 @@ impl Publisher {
         let instance = options.instance.unwrap_or_else(|| SystemClock::new().wall()).as_nanos();
         let token = if options.announce { Some(announce(session, &key, instance)?) } else { None };
         let numbering = Mutex::new(Numbering { next: 0, instance, token });
-        Ok(Self { key, session: session.clone(), publisher, numbering, last, _queryables: queryables })
+        Ok(Self { key, session: session.clone(), publisher, numbering, last, schema_requests, _queryables: queryables })
     }
 
     /// Its key.
@@ -228,6 +233,12 @@ impl Publisher {
         Ok(())
     }
 
+    /// How often its schema was asked for. Recorders do it once, some time after the announcement.
+    #[must_use]
+    pub fn schema_requests(&self) -> u64 {
+        self.schema_requests.load(Ordering::Relaxed)
+    }
+
     /// Whether somebody subscribes to it now.
     ///
     /// # Errors
@@ -253,13 +264,22 @@ fn announce(session: &Session, key: &str, instance: i64) -> Result<LivelinessTok
     declared.map_err(|source| NativeError::Declare { what: "liveliness token", key: key.to_owned(), source })
 }
 
-fn answer_schema(session: &Session, key: &str, descriptor: StreamDescriptor) -> Result<Queryable<()>, NativeError> {
+fn answer_schema(
+    session: &Session,
+    key: &str,
+    descriptor: StreamDescriptor,
+    requests: &Arc<AtomicU64>,
+) -> Result<Queryable<()>, NativeError> {
     let reply = schema_reply(descriptor);
+    let requests = Arc::clone(requests);
     let payload = ZBytes::from(reply.payload);
     let attachment = ZBytes::from(reply.attachment);
     let answer = move |reply_key: &KeyExpr<'static>, query: &Query| {
         let answer = query.reply(reply_key, payload.clone()).encoding(reply.encoding.clone());
-        answer.attachment(attachment.clone()).wait()
+        answer.attachment(attachment.clone()).wait()?;
+        // After the answer: who sees the count may drop the publisher.
+        requests.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     };
     queryable(session, schema_key(key), "schema queryable", answer)
 }

@@ -114,6 +114,7 @@ pub(crate) struct Engine {
     manifest: Manifest,
     manifest_path: PathBuf,
     manifest_is_stale: bool,
+    reserve: PathBuf,
     output: Output,
     own: OwnChannels,
     ledger: Ledger,
@@ -134,6 +135,10 @@ impl Engine {
         let EngineParts { clock, storage, queue, profile, dir, manifest, preamble } = parts;
         let policy = profile.recording.clone();
         let manifest_path = dir.manifest();
+        let reserve = dir.reserve();
+        if let Err(error) = set_aside(&*storage, &reserve) {
+            tracing::warn!(%error, "no room can be set aside for the recording's end");
+        }
         let mut output =
             Output::new(Arc::clone(&storage), dir.clone(), policy.clone(), preamble).map_err(StartError::Parts)?;
         let own = OwnChannels {
@@ -156,6 +161,7 @@ impl Engine {
             manifest,
             manifest_path,
             manifest_is_stale: true,
+            reserve,
             output,
             own,
             watch,
@@ -547,6 +553,9 @@ impl Engine {
         self.book_disk_losses();
         self.write_gaps();
         self.watch.finish(&mut self.output, &self.ledger);
+        if let Err(error) = self.storage.remove(&self.reserve) {
+            tracing::debug!(%error, "no room was set aside");
+        }
         let closed = self.output.close();
         self.book_closed(closed);
         self.manifest.remarks.extend(self.output.errors().iter().cloned());
@@ -646,6 +655,20 @@ impl Source {
         times.log_time.push(head.log_time.to_mcap());
         times.capture_time.push(capture.as_nanos());
     }
+}
+
+/// Bytes set aside: more than the summary of a part and the manifest need.
+const RESERVE_BYTES: usize = 2 << 20;
+
+/// Writes the reserve file; real bytes, since a hole takes no room.
+fn set_aside(storage: &dyn Storage, path: &Path) -> io::Result<()> {
+    let file = storage.create(path)?;
+    let block = vec![0xff; RESERVE_BYTES];
+    let mut written = 0;
+    while written < block.len() {
+        written += file.append(&[io::IoSlice::new(&block[written..])])?;
+    }
+    file.sync_data()
 }
 
 /// Payloads that are compressed already are not compressed again; what nobody declared is stored lightly compressed.

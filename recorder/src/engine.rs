@@ -3,7 +3,12 @@
 //! Knows no wire and no thread: batches, answers and times come as arguments, so that a test drives it with a
 //! [`ManualClock`](sagwan_schemas::time::ManualClock) and a disk of its own.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use sagwan_schemas::{
     channel::ChannelDescriptor,
@@ -11,7 +16,7 @@ use sagwan_schemas::{
     proto,
     recording::{
         layout::{RecordingDir, topic},
-        manifest::{self, EpisodeEntry, LossCounts, LossSummary, Manifest, SourceLoss, State},
+        manifest::{EpisodeEntry, LossCounts, LossSummary, Manifest, SourceLoss, State},
         storage::Storage,
     },
     stream::Compression,
@@ -21,7 +26,7 @@ use sagwan_schemas::{
 use crate::{
     clock::Reading,
     control::Command,
-    episode::{Episodes, Outcome, mark},
+    episode::{Episodes, mark},
     ledger::{Ledger, Numbering, Observed, Run, SourceId},
     output::{Disk, OWN, Outgoing, Output, Preamble, Slot},
     parts::Closed,
@@ -461,7 +466,7 @@ impl Engine {
             self.set_outside(&mut loss);
         }
         self.manifest.loss = loss;
-        self.manifest.episodes = self.episodes.summaries().iter().map(episode_entry).collect();
+        self.manifest.episodes = self.episodes.summaries().iter().map(EpisodeEntry::from).collect();
         self.manifest.clock.jumps = self.watch.clock_jumps();
         match self.manifest.write(&*self.storage, &self.manifest_path) {
             Ok(()) => self.manifest_is_stale = false,
@@ -506,7 +511,7 @@ impl Engine {
         };
         let index = messages.last().map_or(0, |message| message.index);
         self.write_episodes(messages, wall);
-        let entry = self.episodes.summaries().iter().find(|episode| episode.index == index).map(episode_entry);
+        let entry = self.episodes.summaries().iter().find(|episode| episode.index == index).map(EpisodeEntry::from);
         Ok(serde_json::to_value(entry).unwrap_or_default())
     }
 
@@ -631,7 +636,7 @@ impl Engine {
             clock: self.watch.clock_state(),
             streams: self.watch.streams(&self.ledger),
             alarms: self.watch.alarms(),
-            episode: self.episodes.running().map(episode_entry),
+            episode: self.episodes.running().map(EpisodeEntry::from),
             episodes: self.episodes.summaries().len(),
             preserved: self.manifest.preserved,
         }
@@ -712,27 +717,6 @@ fn loss_summary(ledger: &Ledger) -> LossSummary {
                 lost: counts(&source.totals.lost),
             })
             .collect(),
-    }
-}
-
-fn episode_entry(episode: &crate::episode::EpisodeSummary) -> EpisodeEntry {
-    EpisodeEntry {
-        index: episode.index,
-        start: Some(manifest::Moment::from(episode.start)),
-        end: episode.end.map(manifest::Moment::from),
-        outcome: match episode.outcome {
-            Outcome::Success => "success".to_owned(),
-            Outcome::Failure => "failure".to_owned(),
-            _ => String::new(),
-        },
-        discarded: episode.state == crate::episode::EpisodeState::Discarded,
-        rerecords: episode.rerecords,
-        instruction_ko: episode.info.instruction.ko.clone(),
-        instruction_en: episode.info.instruction.en.clone(),
-        operator: episode.info.operator.clone(),
-        site: episode.info.site.clone(),
-        notes: episode.info.notes.clone(),
-        consent: episode.info.consent.clone(),
     }
 }
 

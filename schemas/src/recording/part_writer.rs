@@ -423,15 +423,15 @@ impl PartWriter {
         records: &[&[u8]],
         stored: Option<&[u8]>,
     ) -> Result<(), PartError> {
-        let mut crc = crc32fast::Hasher::new();
-        records.iter().for_each(|bytes| crc.update(bytes));
+        let mut records_crc = crc32fast::Hasher::new();
+        records.iter().for_each(|bytes| records_crc.update(bytes));
         let uncompressed_size = records.iter().map(|bytes| bytes.len() as u64).sum();
         let compression = if stored.is_some() { compression } else { Compression::None };
         let head = ChunkHead {
             start: chunk.start,
             end: chunk.end,
             uncompressed_size,
-            uncompressed_crc: crc.finalize(),
+            uncompressed_crc: records_crc.clone().finalize(),
             compression: compression.mcap_name(),
             stored_size: stored.map_or(uncompressed_size, |bytes| bytes.len() as u64),
         };
@@ -463,7 +463,15 @@ impl PartWriter {
             None => pieces.extend_from_slice(records),
         }
         pieces.push(&scratch[head_len..]);
-        let result = self.append(&pieces, Vec::new());
+        let result = self.append_hashed(&pieces, Vec::new(), |crc| {
+            crc.update(&scratch[..head_len]);
+            match stored {
+                Some(bytes) => crc.update(bytes),
+                // Hashed once already.
+                None => crc.combine(&records_crc),
+            }
+            crc.update(&scratch[head_len..]);
+        });
         self.scratch = scratch;
         if let Err(mut error) = result {
             if let PartError::Append { lost, .. } | PartError::Torn { lost, .. } = &mut error {
@@ -482,6 +490,16 @@ impl PartWriter {
 
     /// Appends whole records, or nothing.
     fn append(&mut self, pieces: &[&[u8]], lost: Vec<Held>) -> Result<(), PartError> {
+        self.append_hashed(pieces, lost, |crc| pieces.iter().for_each(|piece| crc.update(piece)))
+    }
+
+    /// As [`Self::append`]; `hash` takes the same bytes into the checksum.
+    fn append_hashed(
+        &mut self,
+        pieces: &[&[u8]],
+        lost: Vec<Held>,
+        hash: impl FnOnce(&mut crc32fast::Hasher),
+    ) -> Result<(), PartError> {
         let torn = || io::Error::other("an earlier append failed and could not be cut off");
         if self.torn {
             return Err(PartError::Torn { offset: self.offset, lost, source: torn() });
@@ -497,7 +515,7 @@ impl PartWriter {
             });
         }
         if let Some(crc) = &mut self.data_crc {
-            pieces.iter().for_each(|piece| crc.update(piece));
+            hash(crc);
         }
         self.offset += bytes;
         Ok(())

@@ -19,9 +19,9 @@ use std::{
 
 use crossbeam_channel::bounded;
 use sagwan_schemas::time::Timestamp;
-use zenoh::Session;
+use zenoh::{Session, qos::Priority};
 
-use crate::native::{Congestion, NativeError, Publisher, PublisherOptions};
+use crate::native::{Congestion, Flushed, NativeError, Publisher, PublisherOptions, StreamDescriptor, flush};
 
 use pace::Schedule;
 pub use pace::{Pace, SystemPace};
@@ -34,6 +34,8 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 const LATE_SUBSCRIBERS: Duration = Duration::from_millis(300);
 /// How often a wait looks whether it should stop.
 const STOP_INTERVAL: Duration = Duration::from_millis(100);
+/// How long receivers that confirm may need for what is still on its way.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(30);
 /// How often the end looks whether every schema was asked for.
 const LINGER_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -56,8 +58,8 @@ pub struct ReplayOptions {
     pub platform: String,
     /// How long to wait for subscribers before the first message; `None` does not wait.
     pub wait_for_subscribers: Option<Duration>,
-    /// How long the streams stay announced at the end for receivers that have not asked for their schemas yet; it ends
-    /// at once when all streams have been asked for.
+    /// How long the streams stay alive at the end for receivers that do not confirm that they have everything (see
+    /// [`crate::native::flush()`]) or have not asked for the schemas yet. With those that do, the end comes at once.
     pub linger: Duration,
     /// What to do when the network is slower than the recording.
     pub congestion: Congestion,
@@ -116,6 +118,8 @@ pub struct ReplayReport {
     pub stopped: bool,
     /// Whether every stream had a subscriber before its first message, if that was waited for.
     pub all_subscribed: Option<bool>,
+    /// Receivers that confirmed to have every message; 0 if none can or one did not in time.
+    pub confirmed: usize,
     /// Files that could not be read to their end, and messages that belong to no channel.
     pub damage: Vec<Damage>,
 }
@@ -204,8 +208,9 @@ pub enum ReplayError {
 
 /// Sends `paths`, MCAP files or recording directories, one after the other, until the end or until `stop` is true.
 ///
-/// Parts of one directory keep the time between them; each further path begins at once. When it returns every message
-/// has been handed to zenoh; close the session, which writes out what is queued, before the process ends.
+/// Parts of one directory keep the time between them; each further path begins at once. When it returns, receivers that
+/// confirm have everything; for others the end waits [`ReplayOptions::linger`], because closing the session cuts off
+/// what is still on its way.
 ///
 /// # Errors
 /// [`ReplayError`]. Files that are damaged at the end are sent as far as they go and named in the report.
@@ -240,6 +245,7 @@ pub fn replay_paced(
     let total_messages = window.is_all().then(|| source::count(sources().zip(&planned.routes))).flatten();
 
     let mut run = Run {
+        session,
         options,
         window,
         pace,
@@ -306,9 +312,9 @@ struct Stream {
 fn declare(
     session: &Session,
     options: &ReplayOptions,
-    planned: Vec<crate::native::StreamDescriptor>,
+    planned: Vec<StreamDescriptor>,
 ) -> Result<Vec<Stream>, ReplayError> {
-    let declare_one = |descriptor: crate::native::StreamDescriptor| {
+    let declare_one = |descriptor: StreamDescriptor| {
         let topic = descriptor.channel.topic.clone();
         let publisher_options = PublisherOptions { congestion: options.congestion, ..PublisherOptions::default() };
         match Publisher::declare(session, &options.platform, descriptor, publisher_options) {
@@ -324,6 +330,7 @@ fn declare(
 
 /// One replay under way.
 struct Run<'a> {
+    session: &'a Session,
     options: &'a ReplayOptions,
     window: Window,
     pace: &'a dyn Pace,
@@ -446,10 +453,12 @@ impl Run<'_> {
     fn linger(&mut self) {
         let ended = self.pace.now_nanos();
         self.report.elapsed = elapsed(self.started, ended);
-        let unknown =
-            |streams: &[Stream]| streams.iter().any(|s| s.sent.messages > 0 && s.publisher.schema_requests() == 0);
-        while elapsed(ended, self.pace.now_nanos()) < self.options.linger
-            && unknown(&self.streams)
+        if let Flushed::Confirmed(receivers) = flush(self.session, Priority::Data, FLUSH_PATIENCE) {
+            self.report.confirmed = receivers;
+        }
+        let unknown = |s: &Stream| s.sent.messages > 0 && s.publisher.schema_requests() == 0;
+        while (self.report.confirmed == 0 || self.streams.iter().any(unknown))
+            && elapsed(ended, self.pace.now_nanos()) < self.options.linger
             && !self.stop.load(Ordering::Relaxed)
         {
             self.pace.wait(LINGER_INTERVAL);

@@ -7,9 +7,13 @@
 //!   batch-sized buffers (65 535 bytes each, so 256 instead of 1) per link. A payload borrows its buffers until its last
 //!   slice is dropped; when the pool is empty zenoh allocates and zeroes a fresh buffer per batch. The pool is last in,
 //!   first out, so its pages become resident only as far as a backlog really reached.
-//! - Timestamping, shared memory and everything else stay as zenoh or the file says.
+//! - **Shared memory is off**, unless the file has a `shared_memory` section. zenoh 1.10 puts payloads from 3 KiB on
+//!   into it unasked, and they become unreadable for whoever still holds them when their publisher ends, or when it
+//!   stalls; messages on their way are then lost without a trace. Publishers fall back to the network by themselves.
+//!   With it on, payloads must be copied in the receive callback, see [`crate::native::copy_payload`].
+//! - Timestamping and everything else stay as zenoh or the file says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use zenoh::{
     Config, Session, Wait,
@@ -114,10 +118,13 @@ pub fn open(options: &WireOptions) -> Result<Session, WireError> {
 /// # Errors
 /// [`WireError`], except [`WireError::Open`].
 pub fn configure(options: &WireOptions) -> Result<Config, WireError> {
-    let mut config = match &options.zenoh_config {
-        Some(path) => Config::from_file(path).map_err(|source| WireError::ConfigFile { path: path.clone(), source })?,
-        None => Config::default(),
+    let (mut config, decides_shared_memory) = match &options.zenoh_config {
+        Some(path) => from_file(path).map_err(|source| WireError::ConfigFile { path: path.clone(), source })?,
+        None => (Config::default(), false),
     };
+    if !decides_shared_memory {
+        set(&mut config, "transport/shared_memory/enabled", "false")?;
+    }
     if let Some(mode) = options.mode {
         set(&mut config, "mode", &format!("\"{}\"", mode.name()))?;
     }
@@ -135,6 +142,12 @@ pub fn configure(options: &WireOptions) -> Result<Config, WireError> {
         set(&mut config, "transport/link/rx/buffer_size", &RX_BUFFER_BYTES.to_string())?;
     }
     Ok(config)
+}
+
+/// The configuration, and whether it says anything about shared memory: zenoh's default cannot be told from its value.
+fn from_file(path: &Path) -> zenoh::Result<(Config, bool)> {
+    let config = Config::from_file(path)?;
+    Ok((config, std::fs::read_to_string(path)?.contains("shared_memory")))
 }
 
 /// A JSON list of endpoints that zenoh can parse.
@@ -221,6 +234,7 @@ mod tests {
             let config = configure(&options).unwrap();
             assert_eq!(text(&config, "scouting/multicast/enabled").as_deref(), multicast, "{options:?}");
             assert_ne!(text(&config, "scouting/gossip/enabled").as_deref(), Some("false"));
+            assert_eq!(text(&config, "transport/shared_memory/enabled").as_deref(), Some("false"));
             assert_eq!(text(&config, "transport/link/rx/buffer_size"), Some(RX_BUFFER_BYTES.to_string()));
             assert_eq!(mode_of(&config), Mode::Peer);
         }
@@ -230,14 +244,15 @@ mod tests {
     fn what_the_file_says_wins_over_our_defaults() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("zenoh.json5");
-        let file =
-            "{mode: 'client', scouting: {multicast: {enabled: true}}, transport: {link: {rx: {buffer_size: 1000000}}}}";
+        let file = "{mode: 'client', scouting: {multicast: {enabled: true}},
+            transport: {link: {rx: {buffer_size: 1000000}}, shared_memory: {enabled: true}}}";
         std::fs::write(&path, file).unwrap();
         let options =
             WireOptions { zenoh_config: Some(path), connect: given("tcp/127.0.0.1:1"), ..WireOptions::default() };
         let config = configure(&options).unwrap();
         assert_eq!(text(&config, "scouting/multicast/enabled").as_deref(), Some("true"));
         assert_eq!(text(&config, "transport/link/rx/buffer_size").as_deref(), Some("1000000"));
+        assert_eq!(text(&config, "transport/shared_memory/enabled").as_deref(), Some("true"));
         assert_eq!(mode_of(&config), Mode::Client);
         let config = configure(&WireOptions { mode: Some(Mode::Router), ..options }).unwrap();
         assert_eq!(mode_of(&config), Mode::Router);

@@ -14,8 +14,8 @@ use crossbeam_channel::{Receiver, unbounded};
 use mcap::{Compression, WriteOptions, Writer, records::MessageHeader};
 use sagwan_bridges::{
     native::{
-        self, Attachment, Publisher, PublisherOptions, StreamDescriptor, classify, copy_payload, fetch_descriptor,
-        fetch_latched, key,
+        self, Attachment, Flushed, Publisher, PublisherOptions, StreamDescriptor, classify, copy_payload,
+        fetch_descriptor, fetch_latched, key,
     },
     replay::{Pace, ReplayOptions, ReplayReport, replay, replay_paced},
     wire::{self, WireOptions},
@@ -27,6 +27,7 @@ use sagwan_schemas::{
 use tempfile::TempDir;
 use zenoh::{
     Session, Wait,
+    qos::Priority,
     sample::{Sample, SampleKind},
 };
 
@@ -158,6 +159,44 @@ fn latched_values_and_caches_of_advanced_publishers_are_fetched() {
     }
 }
 
+#[test]
+fn flush_returns_when_the_receiver_has_everything() {
+    let (sender, receiver, _socket) = pair();
+    assert_eq!(native::flush(&sender, Priority::Data, PATIENCE), Flushed::Unanswered);
+    let samples = subscribe(&receiver, key::ALL_STREAMS);
+    let _confirms = native::answer_flush(&receiver).unwrap();
+    let publisher = Publisher::declare(&sender, "g1", imu(false), PublisherOptions::default()).unwrap();
+    matched(&publisher);
+    for length in [10_000_000, 1, 100_000, 0] {
+        publisher.put(vec![0; length], Timestamp::EPOCH).unwrap();
+    }
+    assert_eq!(native::flush(&sender, Priority::Data, PATIENCE), Flushed::Confirmed(1));
+    assert_eq!(samples.len(), 4);
+}
+
+#[test]
+fn shared_memory_is_read_and_what_was_taken_back_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("zenoh.json5");
+    std::fs::write(&config, "{transport: {shared_memory: {enabled: true, mode: 'init'}}}").unwrap();
+    let endpoint = vec![format!("unixsock-stream/{}", dir.path().join("wire.sock").display())];
+    let options = WireOptions { zenoh_config: Some(config), ..WireOptions::default() };
+    let receiver = wire::open(&WireOptions { listen: endpoint.clone(), ..options.clone() }).unwrap();
+    let sender = wire::open(&WireOptions { connect: endpoint, ..options }).unwrap();
+    let samples = subscribe(&receiver, key::ALL_STREAMS);
+    let publisher = Publisher::declare(&sender, "g1", imu(false), PublisherOptions::default()).unwrap();
+    matched(&publisher);
+    for i in 0..20_u8 {
+        publisher.put(vec![i; 100_000], Timestamp::EPOCH).unwrap();
+        let sample = samples.recv_timeout(PATIENCE).unwrap();
+        // zenoh decides which payloads travel by shared memory; the bytes are right or there are none.
+        match copy_payload(sample.payload()) {
+            Ok(bytes) => assert_eq!(bytes, vec![i; 100_000]),
+            Err(error) => assert_eq!(error, native::PayloadError::Reclaimed { length: 100_000 }),
+        }
+    }
+}
+
 /// Channels with their messages as (publish time, payload) in order.
 type Channels = Vec<(ChannelDescriptor, Vec<(u64, Vec<u8>)>)>;
 
@@ -223,6 +262,7 @@ fn at_once() -> ReplayOptions {
 fn replay_and_record(paths: &[PathBuf], options: &ReplayOptions, count: usize) -> (Channels, ReplayReport) {
     let (sender, receiver, _socket) = pair();
     let samples = subscribe(&receiver, key::ALL_STREAMS);
+    let _confirms = native::answer_flush(&receiver).unwrap();
     std::thread::scope(|scope| {
         let replaying = scope.spawn(|| {
             let report = replay(&sender, paths, options, &AtomicBool::new(false), &mut |_| {}).unwrap();
@@ -233,7 +273,7 @@ fn replay_and_record(paths: &[PathBuf], options: &ReplayOptions, count: usize) -
         let report = replaying.join().unwrap();
         assert!(samples.is_empty());
         assert_eq!(report.messages, count as u64);
-        assert_eq!(report.all_subscribed, Some(true));
+        assert_eq!((report.all_subscribed, report.confirmed), (Some(true), 1));
         (recorded, report)
     })
 }

@@ -271,20 +271,21 @@ impl Records {
     /// `read` of the next record. A file that breaks off after its first record ends with [`Records::damage`].
     fn next<R>(&mut self, path: &Path, read: impl FnOnce(u8, &[u8]) -> R) -> Result<Option<R>, ReplayError> {
         while !self.ended {
-            let wanted = match self.reader.next_event() {
-                None => break,
-                Some(Ok(LinearReadEvent::ReadRequest(wanted))) => wanted,
-                Some(Ok(LinearReadEvent::Record { opcode, data })) => {
+            // Only the end of the data section is an end: a file may also break off between two records.
+            let event = self.reader.next_event().unwrap_or(Err(McapError::UnexpectedEof));
+            let wanted = match event {
+                Ok(LinearReadEvent::ReadRequest(wanted)) => wanted,
+                Ok(LinearReadEvent::Record { opcode, data }) => {
                     self.has_read = true;
                     if matches!(opcode, op::DATA_END | op::FOOTER) {
                         break;
                     }
                     return Ok(Some(read(opcode, data)));
                 }
-                Some(Err(source)) if !self.has_read => {
+                Err(source) if !self.has_read => {
                     return Err(ReplayError::Format { path: path.to_owned(), source });
                 }
-                Some(Err(error)) => {
+                Err(error) => {
                     self.damage = Some(error);
                     break;
                 }
@@ -454,4 +455,109 @@ fn indexes_everything(file: &mut File, size: u64, chunks: &[ChunkIndex]) -> Resu
     }
     // No end of the data section: not a file to trust the index of.
     Ok(false)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use mcap::{Compression, WriteOptions, Writer, records::MessageHeader};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(compression: Option<Compression>) -> Vec<u8> {
+        let options = WriteOptions::new().compression(compression).chunk_size(Some(200));
+        let mut writer = Writer::with_options(std::io::Cursor::new(Vec::new()), options).unwrap();
+        let schema = writer.add_schema("a.B", "protobuf", b"schema").unwrap();
+        let channels = ["/a", "/b"].map(|t| writer.add_channel(schema, t, "protobuf", &BTreeMap::new()).unwrap());
+        for i in 0..40_u8 {
+            let channel_id = channels[usize::from(i % 2)];
+            let header = MessageHeader { channel_id, sequence: 0, log_time: u64::from(i), publish_time: 0 };
+            writer.write_to_known_channel(&header, &[i; 20]).unwrap();
+        }
+        writer.finish().unwrap();
+        writer.into_inner().into_inner()
+    }
+
+    /// All messages of a file with these bytes, if it is one.
+    fn read(bytes: &[u8], memory_bytes: u64) -> Result<(Vec<Message>, bool, Source), ReplayError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let source = Source::open(file.path().to_owned(), memory_bytes)?;
+        let routes = source.channels.keys().map(|id| (*id, 0)).collect();
+        let mut messages = source.messages(Window::new(None, None)?, &routes)?;
+        let mut all = Vec::new();
+        while let Some(message) = messages.next()? {
+            all.push(message);
+        }
+        let is_damaged = messages.damage().is_some();
+        Ok((all, is_damaged, source))
+    }
+
+    fn chunk(start: u64, end: u64, bytes: u64) -> ChunkIndex {
+        ChunkIndex {
+            message_start_time: start,
+            message_end_time: end,
+            chunk_start_offset: 0,
+            chunk_length: 0,
+            message_index_offsets: BTreeMap::new(),
+            message_index_length: 0,
+            compression: String::new(),
+            compressed_size: bytes,
+            uncompressed_size: bytes,
+        }
+    }
+
+    #[test]
+    fn memory_is_that_of_the_chunks_open_at_once() {
+        for (chunks, peak) in [
+            (vec![], 0),
+            (vec![chunk(0, 9, 5), chunk(10, 19, 7)], 7),
+            (vec![chunk(0, 10, 5), chunk(10, 19, 7)], 12),
+            (vec![chunk(0, 100, 5), chunk(10, 19, 7), chunk(20, 30, 8)], 13),
+            (vec![chunk(9, 0, 5)], 5),
+            (vec![chunk(0, 9, u64::MAX), chunk(0, 9, u64::MAX)], u64::MAX),
+        ] {
+            assert_eq!(peak_bytes(&chunks), peak, "{chunks:?}");
+        }
+    }
+
+    #[test]
+    fn both_ways_to_read_find_the_same() {
+        for compression in [None, Some(Compression::Zstd), Some(Compression::Lz4)] {
+            let bytes = written(compression);
+            let (indexed, damaged, source) = read(&bytes, u64::MAX).unwrap();
+            assert!(source.index.is_some() && !damaged);
+            let (linear, damaged, other) = read(&bytes, 1).unwrap();
+            assert!(other.index.is_none() && !damaged);
+            assert_eq!(indexed.len(), 40);
+            assert_eq!((indexed, source.channels, source.counts), (linear, other.channels, other.counts));
+        }
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_gives_a_prefix_and_says_so() {
+        let bytes = written(None);
+        let (whole, ..) = read(&bytes, u64::MAX).unwrap();
+        for length in (0..bytes.len()).step_by(13) {
+            match read(&bytes[..length], u64::MAX) {
+                Ok((messages, damaged, _)) => {
+                    assert!(whole.starts_with(&messages), "{length}");
+                    assert!(damaged || messages.len() == whole.len(), "{length}");
+                }
+                Err(error) => assert!(matches!(error, ReplayError::Format { .. }), "{length}: {error}"),
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn a_corrupt_file_never_panics(at: prop::sample::Index, value: u8, zstd: bool) {
+            let mut bytes = written(zstd.then_some(Compression::Zstd));
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+            let _ = read(&bytes, 1 << 20);
+        }
+    }
 }

@@ -114,27 +114,6 @@ impl Default for ChunkPolicy {
     }
 }
 
-/// What a scan found in a part that was not finished; [`PartWriter::resume`] goes on from there.
-#[derive(Debug, Default)]
-pub struct Scanned {
-    /// Bytes of whole records from the start of the file.
-    pub offset: u64,
-    /// Schemas by id.
-    pub schemas: BTreeMap<u16, SchemaDescriptor>,
-    /// Channels by id, with their schema id (0 for none).
-    pub channels: BTreeMap<u16, (u16, ChannelDescriptor)>,
-    /// Chunks in file order.
-    pub chunks: Vec<mcap::records::ChunkIndex>,
-    /// Attachments in file order.
-    pub attachments: Vec<mcap::records::AttachmentIndex>,
-    /// Metadata in file order.
-    pub metadata: Vec<mcap::records::MetadataIndex>,
-    /// Messages by channel.
-    pub message_counts: BTreeMap<u16, u64>,
-    /// First and last log time, where there are messages.
-    pub message_times: Option<(u64, u64)>,
-}
-
 /// A part after its footer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FinishedPart {
@@ -153,8 +132,8 @@ pub struct PartWriter {
     policy: ChunkPolicy,
     /// Bytes of whole records written.
     offset: u64,
-    /// Of everything up to `offset`; `None` when a resumed part was not read again.
-    data_crc: Option<crc32fast::Hasher>,
+    /// Of everything up to `offset`.
+    data_crc: crc32fast::Hasher,
     torn: bool,
     schemas: BTreeMap<u16, SchemaDescriptor>,
     channels: BTreeMap<u16, (u16, ChannelDescriptor)>,
@@ -179,37 +158,11 @@ impl PartWriter {
     /// # Errors
     /// [`PartError::Append`] or [`PartError::Torn`] when the disk does not take the header.
     pub fn create(file: Arc<dyn PartFile>, mcap_profile: &str, policy: ChunkPolicy) -> Result<Self, PartError> {
-        let mut writer = Self::on(file, policy, Some(crc32fast::Hasher::new()));
-        let mut bytes = mcap::MAGIC.to_vec();
-        record::header(&mut bytes, mcap_profile, LIBRARY);
-        writer.append(&[&bytes], Vec::new())?;
-        Ok(writer)
-    }
-
-    /// Goes on with a part that was not finished; the caller has cut the file to `scanned.offset`.
-    #[must_use]
-    pub fn resume(file: Arc<dyn PartFile>, scanned: Scanned, policy: ChunkPolicy) -> Self {
-        let mut writer = Self::on(file, policy, None);
-        writer.offset = scanned.offset;
-        writer.schema_ids = scanned.schemas.iter().map(|(id, schema)| (schema.clone(), *id)).collect();
-        let channel_ids = scanned.channels.keys().last().map_or(0, |last| usize::from(*last) + 1);
-        writer.lane_of_channel = vec![Compression::None; channel_ids];
-        writer.schemas = scanned.schemas;
-        writer.channels = scanned.channels;
-        writer.chunks = scanned.chunks;
-        writer.attachments = scanned.attachments;
-        writer.metadata = scanned.metadata;
-        writer.message_counts = scanned.message_counts;
-        writer.message_times = scanned.message_times;
-        writer
-    }
-
-    fn on(file: Arc<dyn PartFile>, policy: ChunkPolicy, data_crc: Option<crc32fast::Hasher>) -> Self {
-        Self {
+        let mut writer = Self {
             file,
             policy,
             offset: 0,
-            data_crc,
+            data_crc: crc32fast::Hasher::new(),
             torn: false,
             schemas: BTreeMap::new(),
             channels: BTreeMap::new(),
@@ -223,7 +176,11 @@ impl PartWriter {
             message_counts: BTreeMap::new(),
             message_times: None,
             scratch: Vec::new(),
-        }
+        };
+        let mut bytes = mcap::MAGIC.to_vec();
+        record::header(&mut bytes, mcap_profile, LIBRARY);
+        writer.append(&[&bytes], Vec::new())?;
+        Ok(writer)
     }
 
     /// Bytes of whole records in the file.
@@ -380,7 +337,7 @@ impl PartWriter {
     pub fn finish(&mut self) -> Result<FinishedPart, PartError> {
         self.close_chunks_opened_by(i64::MAX)?;
         let mut bytes = Vec::new();
-        let crc = self.data_crc.as_ref().map_or(0, |crc| crc.clone().finalize());
+        let crc = self.data_crc.clone().finalize();
         record::data_end(&mut bytes, crc);
         let summary_start = self.offset + bytes.len() as u64;
         let summary = self.summary(summary_start);
@@ -514,9 +471,7 @@ impl PartWriter {
                 }
             });
         }
-        if let Some(crc) = &mut self.data_crc {
-            hash(crc);
-        }
+        hash(&mut self.data_crc);
         self.offset += bytes;
         Ok(())
     }

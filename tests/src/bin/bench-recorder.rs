@@ -223,7 +223,7 @@ fn publish(arguments: &[String]) -> Result<(), Failure> {
     while !publishers.iter().all(|p| p.matching_status().wait().is_ok_and(|status| status.matching())) {
         std::thread::sleep(Duration::from_millis(10));
     }
-    let payload = zenoh::bytes::ZBytes::from(vec![0xa5_u8; size]);
+    let payload = zenoh::bytes::ZBytes::from(incompressible(size));
     let instance = 1;
     let begun = Instant::now();
     let mut sent: u64 = 0;
@@ -247,6 +247,17 @@ fn publish(arguments: &[String]) -> Result<(), Failure> {
     session.close().wait()?;
     say(&sent.to_string());
     Ok(())
+}
+
+/// Bytes of a linear congruential generator: nobody's compression makes them smaller.
+fn incompressible(size: usize) -> Vec<u8> {
+    let mut state: u64 = 1;
+    let next = || {
+        // Constants of Knuth's MMIX.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(next).take(size).collect()
 }
 
 /// Waits for the number of samples sent on standard input.

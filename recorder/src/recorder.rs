@@ -334,9 +334,7 @@ impl Writer {
             }
         };
         self.resolver.stop();
-        if let Some(capture) = self.capture.take() {
-            capture.end();
-        }
+        self.end_capture();
         while let Some(batch) = self.queue.take(Duration::ZERO) {
             self.engine.take_in(batch);
         }
@@ -344,6 +342,21 @@ impl Writer {
         let manifest = self.engine.finish(remark).clone();
         *self.status.lock() = Arc::new(self.engine.status());
         Ended { manifest, path: self.path, disk_failed: self.engine.disk_failed() }
+    }
+
+    /// Ends the subscriptions while the queue is still emptied: callbacks that wait for room must get it.
+    fn end_capture(&mut self) {
+        let Some(capture) = self.capture.take() else { return };
+        let ending = thread::Builder::new().name("sagwan-unsubscribe".to_owned()).spawn(move || capture.end());
+        match ending {
+            Ok(ending) => {
+                while !ending.is_finished() {
+                    self.step(BATCH_PATIENCE);
+                }
+            }
+            // The subscriptions went with the closure.
+            Err(error) => tracing::warn!(%error, "cannot start a thread"),
+        }
     }
 
     fn step(&mut self, patience: Duration) {

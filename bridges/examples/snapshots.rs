@@ -6,10 +6,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use foxglove::messages::CompressedImage;
 use prost::Message;
-use sagwan_bridges::simulate::{
-    Kind, Platform,
-    platform::{Moment, is_heavy},
-};
+use sagwan_bridges::simulate::{Kind, Platform, platform::Moment};
 use sagwan_schemas::{stream::Modality, time::Timestamp};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -20,14 +17,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(&folder)?;
     let platform = Platform::new(kind, 1)?;
     for (index, stream) in platform.streams().iter().enumerate() {
-        if !is_heavy(stream) || stream.modality != Modality::CompressedImage {
+        if stream.modality != Modality::CompressedImage {
             continue;
         }
-        let mut source = platform.source(index).ok_or("no source")?;
+        let mut source = platform.source(index)?;
         for &seconds in &times {
             let moment = Moment { index: (seconds * 10.0) as u64, seconds, capture_time: Timestamp::EPOCH };
             let image = CompressedImage::decode(&source.sample(&moment)?[..])?;
-            fs::write(folder.join(format!("{}_{seconds}.jpg", stream.name)), &image.data)?;
+            let picture = image::load_from_memory(&image.data)?;
+            picture.save(folder.join(format!("{}_{seconds}.png", stream.name)))?;
         }
     }
     Ok(())

@@ -334,3 +334,7 @@ pub fn run(session: &Session, options: &Options, stop: &AtomicBool) -> Result<Re
     };
     drive(&platform, options, open, &|| (RealTimer::new(stop), SystemClock::new().wall()))
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests;

@@ -36,9 +36,9 @@ pub struct StreamReport {
     pub instances: Vec<InstanceReport>,
     /// Samples that a stalled sensor did not produce; they have no number.
     pub stalled: u64,
-    /// Samples sent more than 10 ms after they were due.
+    /// Samples whose making began more than 10 ms after they were due.
     pub late: u64,
-    /// The longest delay, nanoseconds; encoding included.
+    /// The longest such delay, nanoseconds.
     pub latest_nanos: i64,
 }
 

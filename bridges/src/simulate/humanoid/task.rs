@@ -184,7 +184,11 @@ impl Plan {
         let task = self.task(seconds);
         let home = self.home[arm.index()];
         if task.arm != arm {
-            return (home, ArmAngles::zeros());
+            // An idle arm is never quite still; at the ends of a cycle it is back.
+            let angle = std::f64::consts::PI * seconds / CYCLE;
+            let drift = ArmAngles::from([0.05, 0.03 * arm.side(), 0.0, -0.06, 0.04 * arm.side(), 0.03, 0.0]);
+            let rate = std::f64::consts::PI / CYCLE * (2.0 * angle).sin();
+            return (home + drift * angle.sin().powi(2), drift * rate);
         }
         let [before_a, at_a, above_a] = self.poses[arm.index()][task.from];
         let [before_b, at_b, above_b] = self.poses[arm.index()][task.to];
@@ -233,11 +237,7 @@ impl Plan {
         };
         for arm in Arm::BOTH {
             // The right side moves in even cycles, the left one in odd ones.
-            let turn = match arm {
-                Arm::Right => task.cycle.div_ceil(2),
-                Arm::Left => task.cycle / 2,
-            };
-            let turn = if task.arm == arm { task.cycle / 2 } else { turn };
+            let turn = if arm == Arm::Right && task.arm != arm { task.cycle.div_ceil(2) } else { task.cycle / 2 };
             for (nth, place) in layout(turn, self.seed).into_iter().enumerate() {
                 let at = place_in_world(arm, place);
                 scene.objects[arm.index() * 2 + nth] = Translation3::from(at.coords).into();

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use nalgebra::{Isometry3, Point3, Translation3, UnitQuaternion, Vector3};
+use nalgebra::{Isometry3, Point3, Vector3};
 
 use super::{
     super::{
@@ -55,8 +55,8 @@ impl Room {
         let noise = Noise::new(11);
         let wood = Texture::paint(8, 8, 0.0, |u, v| {
             let (u, v) = (u as f64, v as f64);
-            let grain = value_noise(noise, u / 3.2, v / 42.0, 80) * 0.6
-                + value_noise(noise.at(1), u / 1.3, v / 17.0, 197) * 0.4;
+            let grain = value_noise(noise, u / 3.2, v / 42.0, [80; 2]) * 0.6
+                + value_noise(noise.at(1), u / 1.3, v / 17.0, [197; 2]) * 0.4;
             let grit = noise.unit((u * 256.0 + v) as u64);
             Color::rgb(176, 132, 88).lit(0.86 + 0.2 * grain as f32 + 0.05 * grit as f32)
         });
@@ -190,16 +190,16 @@ fn draw_arm(canvas: &mut Canvas, camera: &Camera, arm: Arm, scene: &Scene) {
 fn hand_model(arm: Arm, closed: f64) -> Model {
     let inward = -arm.side();
     let (skin, tip) = (Color::rgb(84, 90, 100), Color::rgb(120, 128, 140));
-    let mut model = Model::cuboid([0.01, -0.014, -0.04], [0.095, 0.014, 0.04], skin);
+    let mut model = Model::cuboid([0.02, -0.013, -0.036], [0.095, 0.013, 0.026], skin);
     for finger in 0..4 {
-        let base = Point3::new(0.095, 0.0, 0.031 - 0.0205 * f64::from(finger));
+        let base = Point3::new(0.095, 0.0, 0.018 - 0.0155 * f64::from(finger));
         let curl = closed * 1.25;
         let first = base + Vector3::new(curl.cos(), inward * curl.sin(), 0.0) * 0.042;
         let bent = curl * 2.1;
         let second = first + Vector3::new(bent.cos(), inward * bent.sin(), 0.0) * 0.035;
         model = model.with(Model::bar(base, first, 0.0085, skin)).with(Model::bar(first, second, 0.0078, tip));
     }
-    let thumb_base = Point3::new(0.04, inward * 0.012, 0.042);
+    let thumb_base = Point3::new(0.04, inward * 0.012, 0.028);
     let swing = 0.35 + closed * 0.75;
     let first = thumb_base + Vector3::new(0.55, inward * swing, 0.35 - 0.5 * closed).normalize() * 0.04;
     let second = first + Vector3::new(0.85, inward * swing * 0.5, -0.25).normalize() * 0.034;
@@ -240,10 +240,4 @@ impl Mount {
 #[must_use]
 pub fn lens() -> Lens {
     Lens::new(640, 480, 78.0, 0.5)
-}
-
-/// A rotation about z, for callers that place things on the table.
-#[must_use]
-pub fn upright(at: Point3<f64>, angle: f64) -> Isometry3<f64> {
-    Isometry3::from_parts(Translation3::from(at.coords), UnitQuaternion::from_axis_angle(&Vector3::z_axis(), angle))
 }

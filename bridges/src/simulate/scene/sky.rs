@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Bearings around the horizon; a power of two.
-const BEARINGS: usize = 2048;
+const BEARINGS: usize = 4096;
 /// Elevations from the horizon up, evenly by tangent to `TOP`.
 const ELEVATIONS: usize = 192;
 const TOP: f64 = 0.75;
@@ -59,7 +59,7 @@ impl Sky {
                     }
                 }
                 if height < hill {
-                    let tree = value_noise(noise, bearing * 512.0, height * 300.0, 512);
+                    let tree = value_noise(noise, bearing * 512.0, height * 300.0, [512; 2]);
                     let near = style.hills.lit(0.9 + 0.25 * tree as f32);
                     color = near.mix(style.horizon, (190.0 * (1.0 - height / hill).powi(2)) as u32 + 40);
                 }
@@ -107,7 +107,8 @@ fn cloud(noise: Noise, bearing: f64, height: f64) -> f64 {
     let mut density = 0.0;
     for (octave, share) in [(1_u64, 0.55), (2, 0.28), (4, 0.17)] {
         let period = 24 * octave;
-        density += share * value_noise(noise.at(octave), bearing * period as f64, depth * 2.2 * octave as f64, period);
+        density +=
+            share * value_noise(noise.at(octave), bearing * period as f64, depth * 2.2 * octave as f64, [period; 2]);
     }
     ((density - 0.52) * 4.0).clamp(0.0, 1.0) * (height * 5.0).clamp(0.0, 1.0)
 }
@@ -121,7 +122,7 @@ fn coast(bearing: f64) -> f64 {
 fn tower(noise: Noise, bearing: f64) -> f64 {
     let towers = noise.named("towers");
     let cell = (bearing * 420.0) as u64;
-    let cluster = value_noise(towers.at(1), bearing * 14.0, 0.5, 14);
+    let cluster = value_noise(towers.at(1), bearing * 14.0, 0.5, [14; 2]);
     let wide = (bearing * 420.0).fract() < 0.7;
     if wide && towers.unit(cell) < cluster { 0.25 + 0.75 * towers.unit(cell + 1000) * cluster } else { 0.0 }
 }
@@ -131,7 +132,7 @@ fn skyline(noise: Noise, bearing: f64) -> f64 {
     let hills = noise.named("hills");
     let sum: f64 = [(8_u64, 0.6), (24, 0.25), (72, 0.1), (256, 0.05)]
         .iter()
-        .map(|&(period, share)| share * value_noise(hills.at(period), bearing * period as f64, 0.5, period))
+        .map(|&(period, share)| share * value_noise(hills.at(period), bearing * period as f64, 0.5, [period; 2]))
         .sum();
     ((sum - 0.25) * 1.8).clamp(0.0, 1.0)
 }

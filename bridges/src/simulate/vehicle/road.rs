@@ -134,7 +134,7 @@ impl Palette {
         if d < 2.0 * LANE + 0.9 {
             let crossing = on_southern_straight && (x - 42.0).abs() < 2.0;
             let stop_line = on_southern_straight && outside > 0.0 && (x - 37.5).abs() < 0.25 && d > 0.3;
-            let wear = value_noise(self.noise, x * 0.31, y * 0.31, 4096) as f32;
+            let wear = value_noise(self.noise, x * 0.31, y * 0.31, [4096; 2]) as f32;
             if crossing && d < 2.0 * LANE + 0.3 {
                 if (outside / 0.9).rem_euclid(1.0) < 0.5 {
                     return self.white.lit(0.9 + 0.1 * grit);
@@ -158,7 +158,7 @@ impl Palette {
             let joint = along.rem_euclid(0.9) < 0.1 || (d - 7.75).rem_euclid(0.9) < 0.1;
             return self.paving.lit(if joint { 0.8 } else { 0.94 + 0.1 * grit });
         }
-        let patch = value_noise(self.noise.at(2), x * 0.13, y * 0.13, 4096) as f32;
+        let patch = value_noise(self.noise.at(2), x * 0.13, y * 0.13, [4096; 2]) as f32;
         self.grass.lit(0.75 + 0.3 * patch + 0.16 * grit)
     }
 }
@@ -169,7 +169,7 @@ pub fn meadow() -> &'static Texture {
     MEADOW.get_or_init(|| {
         let palette = Palette::new();
         Texture::paint(7, 7, 0.002, |u, v| {
-            let patch = value_noise(palette.noise.at(3), u as f64 / 16.0, v as f64 / 16.0, 8) as f32;
+            let patch = value_noise(palette.noise.at(3), u as f64 / 16.0, v as f64 / 16.0, [8; 2]) as f32;
             palette.grass.lit(0.78 + 0.3 * patch)
         })
     })

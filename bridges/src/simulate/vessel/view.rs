@@ -20,7 +20,7 @@ use super::{
 };
 
 /// Edge of a texel of the sea, metres.
-const TEXEL: f64 = 0.2;
+const TEXEL: f64 = 0.14;
 
 fn light() -> Light {
     let haze = Haze { color: Color::rgb(198, 212, 224), half: 2600.0 };
@@ -47,12 +47,11 @@ fn sea() -> &'static Texture {
         let noise = Noise::new(8);
         let (deep, crest, foam) = (Color::rgb(24, 66, 92), Color::rgb(92, 142, 160), Color::rgb(226, 236, 238));
         // Cells across the texture and share: long waves and ripples on them. Crests are longer than waves.
-        let octaves = [(16_u64, 0.40), (32, 0.26), (64, 0.2), (128, 0.14)];
+        let octaves = [(12_u64, 0.32), (28, 0.24), (60, 0.20), (120, 0.14), (240, 0.10)];
         Texture::paint(9, 9, (1.0 / (830.0 * 4.2 * TEXEL)) as f32, |u, v| {
             let wave = |(cells, share): (u64, f64)| {
                 let (x, y) = (u as f64 / 512.0 * cells as f64, v as f64 / 512.0 * (cells / 2) as f64);
-                // The shorter side repeats twice within the period of the longer one.
-                share * value_noise(noise.at(cells), x, y % (cells / 2) as f64, cells)
+                share * value_noise(noise.at(cells), x, y, [cells, cells / 2])
             };
             let height: f64 = octaves.into_iter().map(wave).sum();
             let color = deep.mix(crest, (256.0 * ((height - 0.25) * 1.7).clamp(0.0, 1.0)) as u32);

@@ -50,6 +50,7 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<Outcome> {
 }
 
 fn tell(args: &SimulateArgs, report: &Report) {
+    let dropped: u64 = report.streams.iter().flat_map(|stream| &stream.instances).map(|instance| instance.dropped).sum();
     if args.json {
         let streams: Vec<_> = report
             .streams
@@ -65,7 +66,7 @@ fn tell(args: &SimulateArgs, report: &Report) {
             .collect();
         output::json_line(&serde_json::json!({
             "format_version": 1, "platform": report.platform, "seed": report.seed,
-            "sent": report.sent(), "dropped": report.dropped(), "streams": streams,
+            "sent": report.sent(), "dropped": dropped, "streams": streams,
         }));
         return;
     }
@@ -76,7 +77,7 @@ fn tell(args: &SimulateArgs, report: &Report) {
         units::count(report.sent()),
         units::bytes(bytes),
         report.streams.len(),
-        units::count(report.dropped()),
+        units::count(dropped),
         units::count(late)
     ));
 }

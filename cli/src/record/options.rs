@@ -3,7 +3,7 @@
 use std::{path::{Path, PathBuf}, sync::Arc};
 
 use anyhow::{Context as _, bail};
-use sagwan_bridges::native::ALL_STREAMS;
+use sagwan_bridges::native::key::ALL_STREAMS;
 use sagwan_recorder::{capture::Selection, recorder::Options};
 use sagwan_schemas::{
     profile::{LoadedProfile, Profile, RecordingMode, example, examples},

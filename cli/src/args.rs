@@ -89,7 +89,9 @@ pub(crate) enum Command {
     ))]
     Replay(ReplayArgs),
     /// Show a recording or MCAP at a glance, also of 100 GB
-    #[command(after_help = "Examples:\n  sagwan info data/<recording>\n  sagwan info foreign.mcap\n  sagwan info data/<recording> --json | jq .channels")]
+    #[command(
+        after_help = "Examples:\n  sagwan info data/<recording>\n  sagwan info foreign.mcap\n  sagwan info data/<recording> --json | jq .channels"
+    )]
     Info(InfoArgs),
     /// Rescue what is intact in a torn or damaged MCAP, or finish a recording that a crash left open
     #[command(after_help = concat!(
@@ -101,7 +103,9 @@ pub(crate) enum Command {
     ))]
     Recover(RecoverArgs),
     /// Check that a recording or MCAP is whole and says what is missing
-    #[command(after_help = "Examples:\n  sagwan check data/<recording>\n  sagwan check foreign.mcap --json | jq '.findings[]'\n\nExit code 3 when there is a finding of severity error.")]
+    #[command(
+        after_help = "Examples:\n  sagwan check data/<recording>\n  sagwan check foreign.mcap --json | jq '.findings[]'\n\nExit code 3 when there is a finding of severity error."
+    )]
     Check(CheckArgs),
     /// Look at profiles: the contract of a platform's streams
     #[command(after_help = concat!(
@@ -112,7 +116,9 @@ pub(crate) enum Command {
     ))]
     Profile(ProfileArgs),
     /// Print the completion script of a shell
-    #[command(after_help = "Examples:\n  sagwan completions bash > ~/.local/share/bash-completion/completions/sagwan\n  sagwan completions zsh > ~/.zfunc/_sagwan")]
+    #[command(
+        after_help = "Examples:\n  sagwan completions bash > ~/.local/share/bash-completion/completions/sagwan\n  sagwan completions zsh > ~/.zfunc/_sagwan"
+    )]
     Completions {
         /// Which shell
         shell: Shell,

@@ -68,9 +68,7 @@ fn tell_check(file: &str, problems: &[Problem], more: usize, is_valid: bool, jso
 
 fn render(loaded: &LoadedProfile) -> String {
     let profile = &loaded.profile;
-    let mut rows = vec![
-        ["stream", "modality", "schema", "rate", "", "class", "key"].map(str::to_owned).to_vec(),
-    ];
+    let mut rows = vec![["stream", "modality", "schema", "rate", "", "class", "key"].map(str::to_owned).to_vec()];
     for stream in &profile.streams {
         let flags = match (stream.required, stream.record) {
             (_, false) => "not recorded",
@@ -87,7 +85,8 @@ fn render(loaded: &LoadedProfile) -> String {
             stream.key(&profile.platform),
         ]);
     }
-    let mut out = format!("{}  {} / {}  sha256 {}\n\n", profile.platform, profile.name.ko, profile.name.en, loaded.sha256);
+    let mut out =
+        format!("{}  {} / {}  sha256 {}\n\n", profile.platform, profile.name.ko, profile.name.en, loaded.sha256);
     out.push_str(&units::table(&rows, &[3]));
     for group in &profile.sync_groups {
         let _ = writeln!(out, "\nsync group {}: capture times within {}", group.name, group.tolerance);

@@ -84,7 +84,8 @@ fn setup(args: &RecordArgs, options: Options) -> Setup {
 /// Makes the directory, finishes what a crash left, makes room.
 fn prepare(options: &Options) -> anyhow::Result<()> {
     let root = &options.root;
-    fs::create_dir_all(root).with_context(|| format!("cannot create the directory of recordings {}", root.display()))?;
+    fs::create_dir_all(root)
+        .with_context(|| format!("cannot create the directory of recordings {}", root.display()))?;
     house::recover_leftovers(options);
     house::make_room(options, &[]);
     Ok(())
@@ -94,7 +95,7 @@ fn prepare(options: &Options) -> anyhow::Result<()> {
 fn watch(args: &RecordArgs, daemon: &Arc<Daemon>, stop: &Stop) -> anyhow::Result<()> {
     let is_dashboard = !args.json && !args.no_tui && output::is_terminal();
     let mut view: Box<dyn View> = if is_dashboard {
-        Box::new(dashboard::Dashboard::open(Arc::clone(daemon), stop.clone())?)
+        Box::new(dashboard::Dashboard::open(daemon, stop.clone())?)
     } else if args.json {
         Box::new(plain::JsonLines::default())
     } else {
@@ -113,9 +114,9 @@ fn watch(args: &RecordArgs, daemon: &Arc<Daemon>, stop: &Stop) -> anyhow::Result
         if is_over && finishing.is_none() {
             return view.close();
         }
-        let is_time_up = args.duration.is_some_and(|span| {
-            daemon.status().is_some_and(|status| status.elapsed_seconds >= span.0.as_secs_f64())
-        });
+        let is_time_up = args
+            .duration
+            .is_some_and(|span| daemon.status().is_some_and(|status| status.elapsed_seconds >= span.0.as_secs_f64()));
         if phase == Phase::Recording && finishing.is_none() && (stop.is_asked() || is_time_up || daemon.has_ended()) {
             finishing = Some(finish_beside(daemon)?);
         }

@@ -80,11 +80,9 @@ mod tests {
 
     #[test]
     fn the_recovered_file_lies_beside_the_broken_one() {
-        for (given, expected) in [
-            ("a/b.mcap", "a/b.recovered.mcap"),
-            ("b.mcap.active", "b.recovered.mcap"),
-            ("기록", "기록.recovered.mcap"),
-        ] {
+        for (given, expected) in
+            [("a/b.mcap", "a/b.recovered.mcap"), ("b.mcap.active", "b.recovered.mcap"), ("기록", "기록.recovered.mcap")]
+        {
             assert_eq!(default_output(Path::new(given)), PathBuf::from(expected));
         }
     }

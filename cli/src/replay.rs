@@ -87,7 +87,9 @@ fn tell(args: &ReplayArgs, report: &ReplayReport) {
         let damage: Vec<_> = report
             .damage
             .iter()
-            .map(|damage| serde_json::json!({ "path": damage.path, "reason": damage.reason, "orphans": damage.orphans }))
+            .map(
+                |damage| serde_json::json!({ "path": damage.path, "reason": damage.reason, "orphans": damage.orphans }),
+            )
             .collect();
         output::json(&serde_json::json!({
             "format_version": 1, "messages": report.messages, "bytes": report.bytes,

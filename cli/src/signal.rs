@@ -45,7 +45,9 @@ impl Stop {
         self.flag.store(true, Ordering::SeqCst);
         match self.count.fetch_add(1, Ordering::SeqCst) {
             0 => {}
-            1 => output::note("finishing: what was received is being written and the files are being closed; please wait"),
+            1 => output::note(
+                "finishing: what was received is being written and the files are being closed; please wait",
+            ),
             _ => {
                 output::release_log();
                 crate::dashboard::restore_terminal();

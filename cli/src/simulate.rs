@@ -50,7 +50,8 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<Outcome> {
 }
 
 fn tell(args: &SimulateArgs, report: &Report) {
-    let dropped: u64 = report.streams.iter().flat_map(|stream| &stream.instances).map(|instance| instance.dropped).sum();
+    let dropped: u64 =
+        report.streams.iter().flat_map(|stream| &stream.instances).map(|instance| instance.dropped).sum();
     if args.json {
         let streams: Vec<_> = report
             .streams

@@ -19,7 +19,13 @@ fn scaled(value: f64, units: &[&str]) -> String {
         value /= 1000.0;
         unit += 1;
     }
-    let digits = if unit == 0 || value >= 99.95 { 0 } else if value >= 9.995 { 1 } else { 2 };
+    let digits = if unit == 0 || value >= 99.95 {
+        0
+    } else if value >= 9.995 {
+        1
+    } else {
+        2
+    };
     format!("{value:.digits$} {}", units.get(unit).copied().unwrap_or_default())
 }
 
@@ -152,13 +158,24 @@ mod tests {
 
     #[test]
     fn amounts_are_short_and_keep_three_digits() {
-        for (given, expected) in [(0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (12_345, "12.3 kB"), (999_600, "1.00 MB"), (u64::MAX, "18447 PB")] {
+        for (given, expected) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.00 kB"),
+            (12_345, "12.3 kB"),
+            (999_600, "1.00 MB"),
+            (u64::MAX, "18447 PB"),
+        ] {
             assert_eq!(bytes(given), expected);
         }
-        for (given, expected) in [(0.0, "0:00"), (67.9, "1:07"), (3600.0, "1:00:00"), (180_000.0, "2 d 2:00:00"), (-1.0, "0:00")] {
+        for (given, expected) in
+            [(0.0, "0:00"), (67.9, "1:07"), (3600.0, "1:00:00"), (180_000.0, "2 d 2:00:00"), (-1.0, "0:00")]
+        {
             assert_eq!(clock(given), expected);
         }
-        for (given, expected) in [(0.0, ""), (0.00042, "0.42 ms"), (0.0042, "4.2 ms"), (0.042, "42 ms"), (1.51, "1.5 s"), (-0.3, "-300 ms")] {
+        for (given, expected) in
+            [(0.0, ""), (0.00042, "0.42 ms"), (0.0042, "4.2 ms"), (0.042, "42 ms"), (1.51, "1.5 s"), (-0.3, "-300 ms")]
+        {
             assert_eq!(short(given), expected);
         }
         for (given, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
@@ -175,6 +192,9 @@ mod tests {
         assert_eq!(width(&pad("사관이다", 4)), 4);
         assert_eq!(pad_left("가", 4), "  가");
         assert_eq!(cut("abc", 0), "");
-        assert_eq!(table(&[vec!["가나".into(), "1".into()], vec!["a".into(), "22".into()]], &[1]), "가나   1\na     22\n");
+        assert_eq!(
+            table(&[vec!["가나".into(), "1".into()], vec!["a".into(), "22".into()]], &[1]),
+            "가나   1\na     22\n"
+        );
     }
 }

@@ -197,8 +197,7 @@ impl Watch {
         for (key, seen) in &self.seen {
             let asked = KeyExpr::try_from(key.as_str()).is_ok() && began.elapsed() < DESCRIBE_PATIENCE_ALL;
             let fetched = asked.then(|| native::fetch_descriptor(session, key, DESCRIBE_PATIENCE)).flatten();
-            let channel =
-                fetched.map_or_else(|| describe_by_encoding(key, &seen.encoding), |fetched| fetched.channel);
+            let channel = fetched.map_or_else(|| describe_by_encoding(key, &seen.encoding), |fetched| fetched.channel);
             let report = reports.get(seen.id.index());
             out.push(SeenStream {
                 stream: seen.stream.clone(),

@@ -1,6 +1,9 @@
 //! What the command line and the profile together say about a recording.
 
-use std::{path::{Path, PathBuf}, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, bail};
 use sagwan_bridges::native::key::ALL_STREAMS;
@@ -12,7 +15,10 @@ use sagwan_schemas::{
 };
 use zenoh::key_expr::OwnedKeyExpr;
 
-use crate::{args::{PolicyArgs, RecordArgs}, output};
+use crate::{
+    args::{PolicyArgs, RecordArgs},
+    output,
+};
 
 /// Platform of a recording without a profile.
 const NO_PROFILE: &str = "recording";
@@ -84,7 +90,9 @@ fn apply(args: &PolicyArgs, profile: &mut Profile) {
 /// The profile's streams and whatever else its platform publishes; without a profile every native stream. A key that
 /// another one covers is left out: each subscription costs.
 fn default_keys(profile: Option<&Profile>) -> anyhow::Result<Vec<OwnedKeyExpr>> {
-    let Some(profile) = profile else { return Ok(vec![OwnedKeyExpr::new(ALL_STREAMS).map_err(anyhow::Error::from_boxed)?]) };
+    let Some(profile) = profile else {
+        return Ok(vec![OwnedKeyExpr::new(ALL_STREAMS).map_err(anyhow::Error::from_boxed)?]);
+    };
     let platform = &profile.platform;
     let mut keys: Vec<OwnedKeyExpr> = Vec::new();
     let streams = profile.streams.iter().filter(|stream| stream.record).map(|stream| stream.key(platform));

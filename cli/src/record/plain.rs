@@ -1,7 +1,7 @@
-//! Watching a recording without a terminal: log lines for people, lines of JSON for programs.
+//! Watching a recording without a terminal: log lines for people, lines of JSON for programs. Alarms are in the log by
+//! the recorder itself.
 
 use std::{
-    collections::BTreeSet,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -25,31 +25,14 @@ const JSON_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct LogLines {
     next: Instant,
     recording: Option<String>,
-    alarms: BTreeSet<(String, String)>,
-    korean: bool,
 }
 
 impl LogLines {
     pub(super) fn new(daemon: &Daemon) -> Self {
         if daemon.phase() == Phase::Idle {
-            output::note("waiting for `sagwan ctl start`; Ctrl-C ends");
+            tracing::info!("waiting for `sagwan ctl start`; Ctrl-C ends");
         }
-        Self { next: Instant::now(), recording: None, alarms: BTreeSet::new(), korean: output::is_korean() }
-    }
-
-    fn tell_alarms(&mut self, status: &Status) {
-        let now: BTreeSet<(String, String)> =
-            status.alarms.iter().map(|alarm| (alarm.id.clone(), alarm.subject.clone())).collect();
-        for alarm in &status.alarms {
-            if !self.alarms.contains(&(alarm.id.clone(), alarm.subject.clone())) {
-                let detail = if self.korean { &alarm.detail_ko } else { &alarm.detail_en };
-                output::note(format!("ALARM {} {}: {detail}", alarm.id, alarm.subject));
-            }
-        }
-        for (id, subject) in self.alarms.difference(&now) {
-            output::note(format!("over  {id} {subject}"));
-        }
-        self.alarms = now;
+        Self { next: Instant::now(), recording: None }
     }
 }
 
@@ -62,13 +45,12 @@ impl View for LogLines {
             self.recording = Some(status.recording_id.clone());
             self.next = Instant::now() + LINE_INTERVAL;
             let path = daemon.path().map(|path| shown_path(&path)).unwrap_or_default();
-            output::note(format!("recording to {path}"));
+            tracing::info!("recording to {path}");
         }
         if phase == Phase::Recording {
-            self.tell_alarms(&status);
             if Instant::now() >= self.next {
                 self.next += LINE_INTERVAL;
-                output::note(line(&status));
+                tracing::info!("{}", line(&status));
             }
         }
         Ok(())

@@ -37,7 +37,8 @@ pub(crate) fn render(ended: &Ended) -> String {
     for remark in &manifest.remarks {
         let _ = writeln!(out, "note      {remark}");
     }
-    let _ = writeln!(out, "\nnext      sagwan info {path}\n          sagwan check {path}\n          sagwan replay {path}");
+    let _ =
+        writeln!(out, "\nnext      sagwan info {path}\n          sagwan check {path}\n          sagwan replay {path}");
     out
 }
 
@@ -85,11 +86,7 @@ fn losses(manifest: &Manifest) -> String {
 }
 
 fn causes(lost: &LossCounts) -> String {
-    let named = [
-        (lost.transport, "on the way"),
-        (lost.queue, "shed by the queue"),
-        (lost.disk, "refused by the disk"),
-    ];
+    let named = [(lost.transport, "on the way"), (lost.queue, "shed by the queue"), (lost.disk, "refused by the disk")];
     named
         .iter()
         .filter(|(count, _)| *count > 0)

@@ -529,7 +529,7 @@ fn rate(text: &str) -> Result<f64, String> {
 fn moment(text: &str) -> Result<MomentArg, String> {
     if text.contains('T') {
         let time: jiff::Timestamp = text.parse().map_err(|error| format!("{error}"))?;
-        return i64::try_from(time.as_nanosecond()).map(MomentArg::At).map_err(|_| "out of range".to_owned());
+        return i64::try_from(time.as_nanosecond()).map(MomentArg::At).map_err(|_far_away| "out of range".to_owned());
     }
     span(text).map(MomentArg::Since)
 }

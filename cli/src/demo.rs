@@ -2,6 +2,7 @@
 //! the result, and tells what was captured and what was lost.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     net::TcpListener,
     path::PathBuf,
@@ -64,9 +65,10 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<Outcome> {
     output::note(format!("2/4  recording for {} s, two episodes each", args.seconds));
     let watched = record_episodes(args, &recorders, &stop);
     output::note("3/4  stopping, and closing the files");
-    let platforms = simulators.end();
+    // In this order: streams that end before their recording would look like stalls.
     let ended: Vec<Result<Ended, _>> = recorders.into_iter().map(|recorder| recorder.stop(None)).collect();
-    watched?;
+    let platforms = simulators.end();
+    let alarms = watched?;
     let ended = ended.into_iter().collect::<Result<Vec<Ended>, _>>()?;
     session.close().wait().map_err(anyhow::Error::from_boxed).context("the session did not close")?;
     platforms?;
@@ -77,7 +79,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<Outcome> {
     let reports = ended.iter().map(|ended| check(&ended.path)).collect::<Result<Vec<_>, _>>()?;
     let is_good =
         ended.iter().all(Ended::is_complete) && reports.iter().all(|report| report.worst() != Some(Severity::Error));
-    tell(args, &ended, &reports);
+    tell(args, &ended, &reports, &alarms);
     Ok(match (stop.is_asked(), is_good) {
         (true, _) => Outcome::Failed,
         (false, true) => Outcome::Done,
@@ -203,7 +205,11 @@ enum Step {
     End(EpisodeOutcome),
 }
 
-fn record_episodes(args: &DemoArgs, recorders: &[Recorder], stop: &Stop) -> anyhow::Result<()> {
+/// Alarms that were raised: identifier and what each is about.
+type Alarms = BTreeSet<(String, String)>;
+
+fn record_episodes(args: &DemoArgs, recorders: &[Recorder], stop: &Stop) -> anyhow::Result<Alarms> {
+    let mut alarms = Alarms::new();
     let bar = output::progress(Some(args.seconds * 10), "     {wide_bar} {msg}");
     let began = Instant::now();
     let mut script = SCRIPT.iter().peekable();
@@ -215,14 +221,19 @@ fn record_episodes(args: &DemoArgs, recorders: &[Recorder], stop: &Stop) -> anyh
         }
         let (bytes, rate) = recorders
             .iter()
-            .map(|recorder| recorder.status())
+            .map(Recorder::status)
             .fold((0, 0.0), |(bytes, rate), status| (bytes + status.bytes, rate + status.bytes_per_second));
+        for recorder in recorders {
+            let status = recorder.status();
+            let about = |subject: &str| format!("{}{subject}", status.platform);
+            alarms.extend(status.alarms.iter().map(|alarm| (alarm.id.clone(), about(&alarm.subject))));
+        }
         bar.set_position((share * args.seconds as f64 * 10.0) as u64);
         bar.set_message(format!("{}  {}", units::bytes(bytes), units::bytes_per_second(rate)));
         thread::sleep(LOOK_INTERVAL);
     }
     bar.finish_and_clear();
-    Ok(())
+    Ok(alarms)
 }
 
 fn take_step(step: Step, recorders: &[Recorder]) -> anyhow::Result<()> {
@@ -241,7 +252,7 @@ fn take_step(step: Step, recorders: &[Recorder]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tell(args: &DemoArgs, ended: &[Ended], reports: &[Report]) {
+fn tell(args: &DemoArgs, ended: &[Ended], reports: &[Report], alarms: &Alarms) {
     if args.json {
         let recordings: Vec<_> = ended
             .iter()
@@ -250,11 +261,14 @@ fn tell(args: &DemoArgs, ended: &[Ended], reports: &[Report]) {
                 serde_json::json!({ "recording": sagwan_recorder::daemon::summary(ended), "check": report })
             })
             .collect();
-        output::json(&serde_json::json!({ "format_version": 1, "recordings": recordings }));
+        output::json(&serde_json::json!({ "format_version": 1, "recordings": recordings, "alarms": alarms }));
         return;
     }
     for (ended, report) in ended.iter().zip(reports) {
         output::text(&render(ended, report));
+    }
+    if !alarms.is_empty() {
+        output::text(&render_alarms(alarms));
     }
     let paths: Vec<PathBuf> = ended.iter().map(|ended| ended.path.clone()).collect();
     let Some(first) = paths.first().map(|path| shown_path(path)) else { return };
@@ -296,6 +310,23 @@ fn render(ended: &Ended, report: &Report) -> String {
     out.push_str(&format!("  {} samples, {lost}; check: {findings}\n", units::count(manifest.loss.recorded)));
     for finding in report.findings.iter().filter(|finding| finding.severity != Severity::Info) {
         out.push_str(&format!("  {finding}\n"));
+    }
+    out
+}
+
+/// A simulator that cannot keep its rates says something about this machine, not about the recording.
+fn render_alarms(alarms: &Alarms) -> String {
+    let mut by_id: BTreeMap<&str, usize> = BTreeMap::new();
+    for (id, _) in alarms {
+        *by_id.entry(id).or_default() += 1;
+    }
+    let counted: Vec<String> = by_id.iter().map(|(id, count)| format!("{id} × {count}")).collect();
+    let mut out = format!("\nalarms while recording: {}\n", counted.join(", "));
+    out.push_str(
+        "  the simulated platforms did not keep their rates on this machine; nothing of what they sent is missing\n",
+    );
+    if cfg!(debug_assertions) {
+        out.push_str("  this is a build for debugging: `cargo run --release -- demo` has room to spare\n");
     }
     out
 }

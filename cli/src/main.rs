@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return output::usage(&error),
     };
-    output::start_log(cli.verbose, matches!(cli.command, Command::Record(_)));
+    output::start_log(cli.verbose, output::Talk::of(&cli.command));
     match run(cli.command) {
         Ok(outcome) => outcome.into(),
         Err(error) => {

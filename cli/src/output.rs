@@ -15,6 +15,8 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
+use crate::args::Command;
+
 /// How a command ended; its exit code is a promise to scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -107,7 +109,7 @@ pub(crate) fn progress(total: Option<u64>, template: &str) -> ProgressBar {
 static HELD: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 static HOLDING: AtomicBool = AtomicBool::new(false);
 /// Most bytes that wait; the oldest go first.
-const HELD_MAX: usize = 256 << 10;
+const HELD_MAX: usize = 8 << 10;
 
 /// Keeps log lines off the screen until [`release_log`].
 pub(crate) fn hold_log() {
@@ -153,15 +155,39 @@ impl MakeWriter<'_> for LogWriter {
     }
 }
 
-/// Log lines on standard error: warnings, with `-v` also what happens, with `-vv` everything of ours. `RUST_LOG` wins.
-/// A recorder says more than other commands.
-pub(crate) fn start_log(verbose: u8, is_recorder: bool) {
-    let ours = match (verbose, is_recorder) {
-        (0, false) => "warn",
-        (0, true) | (1, _) => "info",
+/// How much a command logs without being asked to say more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Talk {
+    /// Errors: it tells what matters itself.
+    Little,
+    /// Warnings.
+    Some,
+    /// What happens.
+    Much,
+}
+
+impl Talk {
+    /// How much `command` logs.
+    pub(crate) const fn of(command: &Command) -> Self {
+        match command {
+            Command::Demo(_) => Self::Little,
+            Command::Record(_) => Self::Much,
+            _ => Self::Some,
+        }
+    }
+}
+
+/// Log lines on standard error; `-v` says what happens, `-vv` everything of ours. `RUST_LOG` wins.
+pub(crate) fn start_log(verbose: u8, talk: Talk) {
+    let ours = match (verbose, talk) {
+        (0, Talk::Little) => "error",
+        (0, Talk::Some) => "warn",
+        (0, Talk::Much) | (1, _) => "info",
         (2.., _) => "debug",
     };
-    let default = format!("error,sagwan={ours},sagwan_recorder={ours},sagwan_bridges={ours},sagwan_datasets={ours}");
+    // zenoh's session calls every sample that crosses the end of a subscription an error.
+    let others = "error,zenoh::api::session=off";
+    let default = format!("{others},sagwan={ours},sagwan_recorder={ours},sagwan_bridges={ours},sagwan_datasets={ours}");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     // A subscriber that is there already is as good.
     let _ = tracing_subscriber::fmt()

@@ -65,7 +65,7 @@ pub(crate) fn run(args: &RecordArgs) -> anyhow::Result<Outcome> {
     if let Err(error) = session.close().wait() {
         tracing::debug!("the session did not close: {error}");
     }
-    Ok(tell(args, ended.as_deref()))
+    Ok(tell(args, &daemon, ended.as_deref()))
 }
 
 fn setup(args: &RecordArgs, options: Options) -> Setup {
@@ -149,7 +149,7 @@ fn finish(daemon: &Daemon) -> anyhow::Result<Option<Arc<Ended>>> {
     Ok(daemon.last())
 }
 
-fn tell(args: &RecordArgs, ended: Option<&Ended>) -> Outcome {
+fn tell(args: &RecordArgs, daemon: &Daemon, ended: Option<&Ended>) -> Outcome {
     let Some(ended) = ended else {
         if args.idle {
             return Outcome::Done;
@@ -162,7 +162,8 @@ fn tell(args: &RecordArgs, ended: Option<&Ended>) -> Outcome {
     } else {
         output::text(&summary::render(ended));
     }
-    if ended.is_complete() { Outcome::Done } else { Outcome::Lossy }
+    // Of several recordings one loss is enough.
+    if daemon.is_lossy() { Outcome::Lossy } else { Outcome::Done }
 }
 
 fn preflight(args: &RecordArgs, options: &Options, stop: &Stop) -> anyhow::Result<Outcome> {

@@ -124,6 +124,8 @@ struct State {
     status: Option<Arc<Status>>,
     path: Option<PathBuf>,
     last: Option<Arc<Ended>>,
+    /// Some recording was not complete.
+    lossy: bool,
     /// No further recording starts.
     over: bool,
 }
@@ -150,7 +152,8 @@ impl Daemon {
     /// An idle recorder.
     #[must_use]
     pub fn new(session: &Session, setup: Setup) -> Arc<Self> {
-        let state = State { current: None, finishing: false, status: None, path: None, last: None, over: false };
+        let state =
+            State { current: None, finishing: false, status: None, path: None, last: None, lossy: false, over: false };
         Arc::new(Self {
             session: session.clone(),
             setup,
@@ -213,7 +216,9 @@ impl Daemon {
         let ended = recorder.stop(remark);
         let mut state = self.state.lock();
         state.finishing = false;
+        state.lossy |= ended.is_err();
         let ended = Arc::new(ended?);
+        state.lossy |= !ended.is_complete();
         state.last = Some(Arc::clone(&ended));
         Ok(ended)
     }
@@ -262,6 +267,12 @@ impl Daemon {
     #[must_use]
     pub fn last(&self) -> Option<Arc<Ended>> {
         self.state.lock().last.clone()
+    }
+
+    /// Whether some recording so far lost samples or did not finish as it should.
+    #[must_use]
+    pub fn is_lossy(&self) -> bool {
+        self.state.lock().lossy
     }
 
     /// Preflights under way end early.

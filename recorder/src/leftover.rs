@@ -3,7 +3,7 @@
 //! A recording that is being written holds an advisory lock on its directory, so that nobody takes it for a leftover.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, TryLockError},
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -14,7 +14,7 @@ use sagwan_schemas::{
     proto,
     recording::{
         layout::{ACTIVE_ENDING, OWN_TOPICS, PART_ENDING, RecordingDir, topic},
-        manifest::{EpisodeEntry, LossCounts, Manifest, ManifestError, Moment, PartEntry, State},
+        manifest::{EpisodeEntry, LossCounts, Manifest, ManifestError, Moment, PartEntry, SourceLoss, State},
         part_reader::{Filter, PartReader, ReadError},
         recover::{RecoverError, RecoverReport, recover_in_place},
         storage::Storage,
@@ -105,14 +105,14 @@ pub fn lock(directory: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// A recording that was left as it is, and why.
+pub type Failed = (PathBuf, LeftoverError);
+
 /// Finishes every leftover under `root`; those that fail are in the second list and stay as they are.
 ///
 /// # Errors
 /// When `root` cannot be listed.
-pub fn recover_all(
-    storage: &dyn Storage,
-    root: &Path,
-) -> Result<(Vec<Recovered>, Vec<(PathBuf, LeftoverError)>), LeftoverError> {
+pub fn recover_all(storage: &dyn Storage, root: &Path) -> Result<(Vec<Recovered>, Vec<Failed>), LeftoverError> {
     let (mut recovered, mut failed) = (Vec::new(), Vec::new());
     let list = |source| LeftoverError::List { path: root.to_owned(), source };
     let mut directories: Vec<PathBuf> = Vec::new();
@@ -164,6 +164,12 @@ pub fn recover(storage: &dyn Storage, path: &Path) -> Result<Option<Recovered>, 
         told.take_part(&mut manifest, &part, &reports)?;
     }
     told.finish(&mut manifest);
+    // Room that was set aside for the recording's end.
+    if let Err(error) = storage.remove(&dir.reserve())
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(%error, "cannot remove {}", dir.reserve().display());
+    }
     for report in reports.iter().filter(|report| report.has_loss()) {
         manifest.remarks.push(format!("{} bytes at the torn end of a part were lost", report.bytes_lost));
     }
@@ -196,14 +202,21 @@ fn parts_ending(directory: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
     Ok(parts)
 }
 
+/// What the parts tell of one topic. Which publisher sent a message is not in it.
+#[derive(Debug, Default)]
+struct TopicTold {
+    recorded: u64,
+    lost: LossCounts,
+    publishers: BTreeSet<String>,
+}
+
 /// What the parts themselves tell: the recorder's own topics.
 #[derive(Debug, Default)]
 struct Told {
     lost: LossCounts,
-    by_source: BTreeMap<(String, String), LossCounts>,
+    by_topic: BTreeMap<String, TopicTold>,
     episodes: BTreeMap<u32, EpisodeEntry>,
     last: Option<Timestamp>,
-    messages: u64,
 }
 
 impl Told {
@@ -227,13 +240,13 @@ impl Told {
             }
         }
         let counts = &reader.summary().statistics;
-        let own_messages: u64 = reader
-            .summary()
-            .channels()
-            .filter(|channel| channel.descriptor.topic.starts_with(OWN_TOPICS))
-            .filter_map(|channel| counts.channel_message_counts.get(&channel.id))
-            .sum();
-        self.messages += counts.message_count.saturating_sub(own_messages);
+        for channel in reader.summary().channels() {
+            let topic = &channel.descriptor.topic;
+            if !topic.starts_with(OWN_TOPICS) {
+                let recorded = counts.channel_message_counts.get(&channel.id).copied().unwrap_or(0);
+                self.by_topic.entry(topic.clone()).or_default().recorded += recorded;
+            }
+        }
         let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if manifest.parts.iter().any(|part| part.file == file) {
             return Ok(());
@@ -254,8 +267,11 @@ impl Told {
     fn take_loss(&mut self, data: &[u8]) {
         let Ok(loss) = proto::Loss::decode(data) else { return };
         let cause = loss.cause();
-        let entry = self.by_source.entry((loss.topic, loss.publisher)).or_default();
-        for counts in [&mut self.lost, entry] {
+        let entry = self.by_topic.entry(loss.topic).or_default();
+        if !loss.publisher.is_empty() {
+            entry.publishers.insert(loss.publisher);
+        }
+        for counts in [&mut self.lost, &mut entry.lost] {
             let count = match cause {
                 proto::LossCause::Transport => &mut counts.transport,
                 proto::LossCause::Queue => &mut counts.queue,
@@ -305,13 +321,40 @@ impl Told {
             manifest.episodes.push(episode);
         }
         manifest.episodes.sort_by_key(|episode| episode.index);
-        manifest.loss.lost = self.lost;
-        manifest.loss.recorded = self.messages;
-        manifest.loss.sent = self.messages.saturating_add(self.lost.total()).saturating_add(manifest.loss.outside);
-        for source in &mut manifest.loss.sources {
-            if let Some(lost) = self.by_source.get(&(source.topic.clone(), source.publisher.clone())) {
-                source.lost = *lost;
-            }
+        let loss = &mut manifest.loss;
+        let known = std::mem::take(&mut loss.sources);
+        loss.sources = self.by_topic.into_iter().map(|(topic, told)| told.into_source(topic, &known)).collect();
+        loss.lost = self.lost;
+        loss.recorded = loss.sources.iter().map(|source| source.recorded).sum();
+        loss.outside = loss.sources.iter().map(|source| source.outside).sum();
+        loss.sent = loss.sources.iter().map(|source| source.sent).sum();
+    }
+}
+
+impl TopicTold {
+    /// The account of all publishers of a topic together; `known` is what the manifest told before the crash.
+    fn into_source(mut self, topic: String, known: &[SourceLoss]) -> SourceLoss {
+        let known: Vec<&SourceLoss> = known.iter().filter(|source| source.topic == topic).collect();
+        self.publishers.extend(known.iter().map(|source| source.publisher.clone()).filter(|name| !name.is_empty()));
+        let sum = |count: fn(&SourceLoss) -> u64| known.iter().map(|source| count(source)).sum::<u64>();
+        let outside = sum(|source| source.outside);
+        SourceLoss {
+            topic,
+            numbered: !self.publishers.is_empty() || known.iter().any(|source| source.numbered),
+            sent: self.recorded.saturating_add(outside).saturating_add(self.lost.total()),
+            received: self.recorded.saturating_add(self.lost.queue).saturating_add(self.lost.disk),
+            recorded: self.recorded,
+            outside,
+            duplicates: sum(|source| source.duplicates),
+            instances: sum(|source| source.instances),
+            joined_at: known.first().and_then(|source| source.joined_at),
+            last_sequence: None,
+            lost: self.lost,
+            publisher: if self.publishers.len() == 1 {
+                self.publishers.pop_first().unwrap_or_default()
+            } else {
+                String::new()
+            },
         }
     }
 }

@@ -88,11 +88,11 @@ fn draw_header(frame: &mut Frame<'_>, area: Rect, shown: &Shown<'_>, ui: &Ui) {
         )),
         Span::raw(right).bold(),
     ]);
-    let lines = vec![title, amounts(status, name, language), queue(status, width, language), rule(width)];
+    let lines = vec![title, amounts(status, name, width, language), queue(status, width, language), rule(width)];
     frame.render_widget(Paragraph::new(lines), area);
 }
 
-fn amounts<'a>(status: &Status, name: &str, language: Language) -> Line<'a> {
+fn amounts<'a>(status: &Status, name: &str, width: usize, language: Language) -> Line<'a> {
     let disk = &status.disk;
     let left = disk.seconds_left.map_or(String::new(), |left| format!(" ({})", units::roughly(left)));
     let disk_style = match disk.state.as_str() {
@@ -107,7 +107,7 @@ fn amounts<'a>(status: &Status, name: &str, language: Language) -> Line<'a> {
         0 => language.of("손실 0", "lost 0").to_owned(),
         n => format!("{} {}", language.of("손실", "LOST"), units::count(n)),
     };
-    let mut spans = vec![
+    let mut line = Line::from(vec![
         Span::raw(format!(
             "{}  {}  {} {}  ",
             units::bytes(status.bytes),
@@ -120,11 +120,11 @@ fn amounts<'a>(status: &Status, name: &str, language: Language) -> Line<'a> {
         Span::styled(clock, clock_style),
         Span::raw("  "),
         Span::styled(lost, lost_style),
-    ];
-    if !name.is_empty() {
-        spans.push(Span::raw(format!("  {name}")).dark_gray());
+    ]);
+    if line.width() + 2 + units::width(name) <= width {
+        line.push_span(Span::raw(format!("  {name}")).dark_gray());
     }
-    Line::from(spans)
+    line
 }
 
 fn clock(status: &Status, language: Language) -> (String, Style) {
@@ -200,7 +200,7 @@ fn ordered(status: &Status) -> Vec<&StreamStatus> {
 
 /// Widths of the columns: state, name, rate, jitter, latency, received, missing.
 fn widths(total: usize, longest_name: usize) -> [usize; 7] {
-    let fixed = [9, 0, 13, 8, 8, 11, 8];
+    let fixed = [9, 0, 13, 7, 7, 10, 7];
     let used: usize = fixed.iter().sum::<usize>() + 6;
     let name = total.saturating_sub(used).max(NAME_LEAST).min(longest_name.max(NAME_LEAST) + 2);
     let mut widths = fixed;
@@ -250,7 +250,7 @@ fn stream_line<'a>(stream: &StreamStatus, widths: &[usize; 7], language: Languag
     let all = cells(
         &[
             String::new(),
-            format!("{}{star}", stream.topic),
+            format!("{}{star}", units::cut(&stream.topic, widths[1].saturating_sub(1))),
             format!("{} / {contract}", units::hertz(stream.rate_hz)),
             units::short(stream.jitter_seconds),
             stream.latency_seconds.map_or(String::new(), units::short),
@@ -279,7 +279,7 @@ fn draw_alarms(frame: &mut Frame<'_>, area: Rect, shown: &Shown<'_>, language: L
     }
     let fits = if alarms.len() <= rows { rows } else { rows.saturating_sub(1) };
     for alarm in alarms.iter().take(fits) {
-        lines.push(Line::styled(units::cut(&alarm_text(alarm, language), width), Style::new().red()));
+        lines.push(Line::styled(alarm_text(alarm, width, language), Style::new().red()));
     }
     if alarms.len() > fits {
         let more = alarms.len() - fits;
@@ -288,10 +288,13 @@ fn draw_alarms(frame: &mut Frame<'_>, area: Rect, shown: &Shown<'_>, language: L
     frame.render_widget(Paragraph::new(lines), area);
 }
 
-fn alarm_text(alarm: &AlarmStatus, language: Language) -> String {
+/// The stable identifier only where there is room for it.
+fn alarm_text(alarm: &AlarmStatus, width: usize, language: Language) -> String {
     let detail = language.of(&alarm.detail_ko, &alarm.detail_en);
     let subject = if alarm.subject.is_empty() { String::new() } else { format!("{}: ", alarm.subject) };
-    format!("! {:>5} {subject}{detail} [{}]", units::clock(alarm.age_seconds), alarm.id)
+    let text = format!("! {:>5} {subject}{detail}", units::clock(alarm.age_seconds));
+    let id = format!("  [{}]", alarm.id);
+    if units::width(&text) + units::width(&id) <= width { text + &id } else { units::cut(&text, width) }
 }
 
 fn draw_episode(frame: &mut Frame<'_>, area: Rect, shown: &Shown<'_>, language: Language) {
@@ -324,7 +327,8 @@ fn draw_bottom(frame: &mut Frame<'_>, area: Rect, shown: &Shown<'_>, ui: &Ui) {
     let width = usize::from(area.width);
     let language = ui.language;
     let has_episode = shown.status.is_some_and(|status| status.episode.is_some());
-    let keys = || Line::raw(units::cut(text::keys(language, has_episode), width)).dark_gray();
+    let is_recording = shown.phase == Phase::Recording;
+    let keys = || Line::raw(units::cut(text::keys(language, is_recording, has_episode), width)).dark_gray();
     let lines = if shown.phase == Phase::Finishing || shown.asked_to_stop > 0 {
         finishing(shown, language)
     } else if let Some(prompt) = &ui.prompt {

@@ -48,13 +48,17 @@ pub(super) const fn columns(language: Language) -> [&'static str; 7] {
 }
 
 /// The keys that do something now.
-pub(super) const fn keys(language: Language, has_episode: bool) -> &'static str {
+pub(super) const fn keys(language: Language, is_recording: bool, has_episode: bool) -> &'static str {
+    if !is_recording {
+        return match language {
+            Language::Ko => "l English  q 종료",
+            Language::En => "l 한국어  q quit",
+        };
+    }
     match (language, has_episode) {
         (Language::Ko, false) => "b 에피소드 시작  r 다시 기록  d 폐기  m 표시  p 보존  l English  ↑↓ 이동  q 종료",
         (Language::Ko, true) => "s 성공  f 실패  d 폐기  r 다시 기록  m 표시  p 보존  l English  ↑↓ 이동  q 종료",
-        (Language::En, false) => {
-            "b begin episode  r re-record  d discard  m mark  p preserve  l 한국어  ↑↓ scroll  q stop"
-        }
-        (Language::En, true) => "s success  f failure  d discard  r re-record  m mark  p preserve  l 한국어  q stop",
+        (Language::En, false) => "b begin episode  r re-record  d discard  m mark  p preserve  l 한국어  q stop",
+        (Language::En, true) => "s success  f failure  d discard  r re-record  m mark  p preserve  q stop",
     }
 }

@@ -47,11 +47,9 @@ impl View for LogLines {
             let path = daemon.path().map(|path| shown_path(&path)).unwrap_or_default();
             tracing::info!("recording to {path}");
         }
-        if phase == Phase::Recording {
-            if Instant::now() >= self.next {
-                self.next += LINE_INTERVAL;
-                tracing::info!("{}", line(&status));
-            }
+        if phase == Phase::Recording && Instant::now() >= self.next {
+            self.next += LINE_INTERVAL;
+            tracing::info!("{}", line(&status));
         }
         Ok(())
     }

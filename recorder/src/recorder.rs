@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     thread::{self, JoinHandle},
@@ -29,6 +30,7 @@ use crate::{
     control::Command,
     engine::{Engine, EngineParts},
     episode::EpisodeError,
+    leftover,
     output::Preamble,
     parts::PartsError,
     queue::CaptureQueue,
@@ -183,6 +185,8 @@ impl Recorder {
         let id = recording_id(&profile.profile.platform, started, salt);
         let dir = RecordingDir::new(root, &id);
         create_directories(&**storage, root, &dir)?;
+        // Without a file system behind the storage there is nothing to lock, and no other process either.
+        let lock = leftover::lock(&dir.path).ok().flatten();
         let manifest = new_manifest(&id, &options);
         manifest.write(&**storage, &dir.manifest()).map_err(StartError::Manifest)?;
         let preamble = preamble(&manifest, profile, &**clock)?;
@@ -217,6 +221,7 @@ impl Recorder {
             surroundings: surroundings(Arc::clone(storage), dir.path.clone(), min_free)?,
             status: Arc::clone(&status),
             path: dir.path.clone(),
+            _lock: lock,
         };
         let writer = thread::Builder::new()
             .name("sagwan-writer".to_owned())
@@ -291,6 +296,8 @@ struct Writer {
     surroundings: Receiver<Surroundings>,
     status: Arc<Mutex<Arc<Status>>>,
     path: PathBuf,
+    /// Nobody takes the recording for a leftover as long as this is open.
+    _lock: Option<File>,
 }
 
 /// What the writer wants to know of its host and must not wait for.

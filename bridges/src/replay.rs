@@ -449,18 +449,25 @@ impl Run<'_> {
         }
     }
 
-    /// Keeps the streams alive until everybody knows what they are.
+    /// Keeps the streams alive until everybody has everything and knows what it is.
     fn linger(&mut self) {
         let ended = self.pace.now_nanos();
         self.report.elapsed = elapsed(self.started, ended);
-        if let Flushed::Confirmed(receivers) = flush(self.session, Priority::Data, FLUSH_PATIENCE) {
-            self.report.confirmed = receivers;
-        }
         let unknown = |s: &Stream| s.sent.messages > 0 && s.publisher.schema_requests() == 0;
-        while (self.report.confirmed == 0 || self.streams.iter().any(unknown))
-            && elapsed(ended, self.pace.now_nanos()) < self.options.linger
-            && !self.stop.load(Ordering::Relaxed)
-        {
+        loop {
+            if self.report.confirmed == 0 {
+                match flush(self.session, Priority::Data, FLUSH_PATIENCE) {
+                    Flushed::Confirmed(receivers) => self.report.confirmed = receivers,
+                    // Perhaps its answerer is not known here yet.
+                    Flushed::Unanswered => {}
+                    Flushed::TimedOut => return,
+                }
+            }
+            let is_known = self.report.confirmed > 0 && !self.streams.iter().any(unknown);
+            let is_over = elapsed(ended, self.pace.now_nanos()) >= self.options.linger;
+            if is_known || is_over || self.stop.load(Ordering::Relaxed) {
+                return;
+            }
             self.pace.wait(LINGER_INTERVAL);
         }
     }

@@ -163,8 +163,8 @@ fn latched_values_and_caches_of_advanced_publishers_are_fetched() {
 fn flush_returns_when_the_receiver_has_everything() {
     let (sender, receiver, _socket) = pair();
     assert_eq!(native::flush(&sender, Priority::Data, PATIENCE), Flushed::Unanswered);
-    let samples = subscribe(&receiver, key::ALL_STREAMS);
     let _confirms = native::answer_flush(&receiver).unwrap();
+    let samples = subscribe(&receiver, key::ALL_STREAMS);
     let publisher = Publisher::declare(&sender, "g1", imu(false), PublisherOptions::default()).unwrap();
     matched(&publisher);
     for length in [10_000_000, 1, 100_000, 0] {
@@ -261,8 +261,8 @@ fn at_once() -> ReplayOptions {
 /// Replays onto a wire of its own with one subscriber to everything, and closes the session at once.
 fn replay_and_record(paths: &[PathBuf], options: &ReplayOptions, count: usize) -> (Channels, ReplayReport) {
     let (sender, receiver, _socket) = pair();
-    let samples = subscribe(&receiver, key::ALL_STREAMS);
     let _confirms = native::answer_flush(&receiver).unwrap();
+    let samples = subscribe(&receiver, key::ALL_STREAMS);
     std::thread::scope(|scope| {
         let replaying = scope.spawn(|| {
             let report = replay(&sender, paths, options, &AtomicBool::new(false), &mut |_| {}).unwrap();

@@ -3,7 +3,12 @@
 //! Knows no wire and no thread: batches, answers and times come as arguments, so that a test drives it with a
 //! [`ManualClock`](sagwan_schemas::time::ManualClock) and a disk of its own.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use sagwan_schemas::{
     channel::ChannelDescriptor,
@@ -11,7 +16,7 @@ use sagwan_schemas::{
     proto,
     recording::{
         layout::{RecordingDir, topic},
-        manifest::{self, EpisodeEntry, LossCounts, LossSummary, Manifest, SourceLoss, State},
+        manifest::{EpisodeEntry, LossCounts, LossSummary, Manifest, SourceLoss, State},
         storage::Storage,
     },
     stream::Compression,
@@ -21,7 +26,7 @@ use sagwan_schemas::{
 use crate::{
     clock::Reading,
     control::Command,
-    episode::{Episodes, Outcome, mark},
+    episode::{Episodes, mark},
     ledger::{Ledger, Numbering, Observed, Run, SourceId},
     output::{Disk, OWN, Outgoing, Output, Preamble, Slot},
     parts::Closed,
@@ -114,6 +119,7 @@ pub(crate) struct Engine {
     manifest: Manifest,
     manifest_path: PathBuf,
     manifest_is_stale: bool,
+    reserve: PathBuf,
     output: Output,
     own: OwnChannels,
     ledger: Ledger,
@@ -134,6 +140,10 @@ impl Engine {
         let EngineParts { clock, storage, queue, profile, dir, manifest, preamble } = parts;
         let policy = profile.recording.clone();
         let manifest_path = dir.manifest();
+        let reserve = dir.reserve();
+        if let Err(error) = set_aside(&*storage, &reserve) {
+            tracing::warn!(%error, "no room can be set aside for the recording's end");
+        }
         let mut output =
             Output::new(Arc::clone(&storage), dir.clone(), policy.clone(), preamble).map_err(StartError::Parts)?;
         let own = OwnChannels {
@@ -156,6 +166,7 @@ impl Engine {
             manifest,
             manifest_path,
             manifest_is_stale: true,
+            reserve,
             output,
             own,
             watch,
@@ -433,6 +444,9 @@ impl Engine {
         for part in closed {
             self.manifest_is_stale = true;
             self.output.lose_held(part.lost);
+            if let Some(error) = &part.refused {
+                self.output.note_refused(error);
+            }
             match part.entry {
                 Ok(entry) => {
                     self.watch.bytes_closed += entry.bytes;
@@ -455,7 +469,7 @@ impl Engine {
             self.set_outside(&mut loss);
         }
         self.manifest.loss = loss;
-        self.manifest.episodes = self.episodes.summaries().iter().map(episode_entry).collect();
+        self.manifest.episodes = self.episodes.summaries().iter().map(EpisodeEntry::from).collect();
         self.manifest.clock.jumps = self.watch.clock_jumps();
         match self.manifest.write(&*self.storage, &self.manifest_path) {
             Ok(()) => self.manifest_is_stale = false,
@@ -500,7 +514,7 @@ impl Engine {
         };
         let index = messages.last().map_or(0, |message| message.index);
         self.write_episodes(messages, wall);
-        let entry = self.episodes.summaries().iter().find(|episode| episode.index == index).map(episode_entry);
+        let entry = self.episodes.summaries().iter().find(|episode| episode.index == index).map(EpisodeEntry::from);
         Ok(serde_json::to_value(entry).unwrap_or_default())
     }
 
@@ -547,6 +561,9 @@ impl Engine {
         self.book_disk_losses();
         self.write_gaps();
         self.watch.finish(&mut self.output, &self.ledger);
+        if let Err(error) = self.storage.remove(&self.reserve) {
+            tracing::debug!(%error, "no room was set aside");
+        }
         let closed = self.output.close();
         self.book_closed(closed);
         self.manifest.remarks.extend(self.output.errors().iter().cloned());
@@ -622,7 +639,7 @@ impl Engine {
             clock: self.watch.clock_state(),
             streams: self.watch.streams(&self.ledger),
             alarms: self.watch.alarms(),
-            episode: self.episodes.running().map(episode_entry),
+            episode: self.episodes.running().map(EpisodeEntry::from),
             episodes: self.episodes.summaries().len(),
             preserved: self.manifest.preserved,
         }
@@ -646,6 +663,20 @@ impl Source {
         times.log_time.push(head.log_time.to_mcap());
         times.capture_time.push(capture.as_nanos());
     }
+}
+
+/// Bytes set aside: more than the summary of a part and the manifest need.
+const RESERVE_BYTES: usize = 2 << 20;
+
+/// Writes the reserve file; real bytes, since a hole takes no room.
+fn set_aside(storage: &dyn Storage, path: &Path) -> io::Result<()> {
+    let file = storage.create(path)?;
+    let block = vec![0xff; RESERVE_BYTES];
+    let mut written = 0;
+    while written < block.len() {
+        written += file.append(&[io::IoSlice::new(&block[written..])])?;
+    }
+    file.sync_data()
 }
 
 /// Payloads that are compressed already are not compressed again; what nobody declared is stored lightly compressed.
@@ -689,27 +720,6 @@ fn loss_summary(ledger: &Ledger) -> LossSummary {
                 lost: counts(&source.totals.lost),
             })
             .collect(),
-    }
-}
-
-fn episode_entry(episode: &crate::episode::EpisodeSummary) -> EpisodeEntry {
-    EpisodeEntry {
-        index: episode.index,
-        start: Some(manifest::Moment::from(episode.start)),
-        end: episode.end.map(manifest::Moment::from),
-        outcome: match episode.outcome {
-            Outcome::Success => "success".to_owned(),
-            Outcome::Failure => "failure".to_owned(),
-            _ => String::new(),
-        },
-        discarded: episode.state == crate::episode::EpisodeState::Discarded,
-        rerecords: episode.rerecords,
-        instruction_ko: episode.info.instruction.ko.clone(),
-        instruction_en: episode.info.instruction.en.clone(),
-        operator: episode.info.operator.clone(),
-        site: episode.info.site.clone(),
-        notes: episode.info.notes.clone(),
-        consent: episode.info.consent.clone(),
     }
 }
 

@@ -171,13 +171,15 @@ pub struct Health {
     started: Reading,
     streams: Vec<Monitor>,
     groups: Vec<SyncMonitor>,
+    /// Topics that streams do not have any more, until their alarms are taken back.
+    renamed: Vec<String>,
 }
 
 impl Health {
     /// A recording that starts at `started`.
     #[must_use]
     pub fn new(started: Reading) -> Self {
-        Self { started, streams: Vec::new(), groups: Vec::new() }
+        Self { started, streams: Vec::new(), groups: Vec::new(), renamed: Vec::new() }
     }
 
     /// Watches another stream. Streams of the profile are added at the start, so that their absence is noticed.
@@ -209,7 +211,10 @@ impl Health {
         if let Some(monitor) = self.streams.get_mut(stream.index()) {
             monitor.window = Window::new(contract.window());
             monitor.period = contract.rate_hz.map(|rate| 1e9 / rate);
-            monitor.contract = contract;
+            let before = std::mem::replace(&mut monitor.contract, contract);
+            if before.topic != monitor.contract.topic {
+                self.renamed.push(before.topic);
+            }
             monitor.flowing_since = None;
         }
     }
@@ -263,6 +268,9 @@ impl Health {
 
     /// Judges every stream and group; call some times a second.
     pub fn evaluate(&mut self, now: Reading, alarms: &mut Alarms) {
+        for topic in self.renamed.drain(..) {
+            alarms.forget(&topic);
+        }
         let age = now.monotonic.saturating_sub(self.started.monotonic);
         for monitor in &mut self.streams {
             monitor.evaluate(now, age, alarms);

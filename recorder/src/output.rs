@@ -338,6 +338,14 @@ impl Output {
         false
     }
 
+    /// Notes that the disk refused something while a part was closed.
+    pub(crate) fn note_refused(&mut self, error: &PartError) {
+        if self.disk != Disk::Full {
+            self.disk = if error.is_disk_full() { Disk::Full } else { Disk::Failing };
+        }
+        self.report(error);
+    }
+
     /// Notes messages that a part lost while it was closed.
     pub(crate) fn lose_held(&mut self, held: Vec<Held>) {
         self.lost.extend(held.into_iter().filter(|held| held.source != OWN));

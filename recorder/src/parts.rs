@@ -97,6 +97,8 @@ pub struct Closed {
     pub entry: Result<PartEntry, PartsError>,
     /// Messages that were in its last chunks and did not reach the disk.
     pub lost: Vec<Held>,
+    /// Why, where the part could be closed nevertheless.
+    pub refused: Option<PartError>,
 }
 
 #[derive(Debug)]
@@ -118,7 +120,6 @@ pub struct Parts {
     to_close: Option<Sender<OpenPart>>,
     closed: Receiver<Closed>,
     closer: Option<JoinHandle<()>>,
-    closing: usize,
 }
 
 /// Parts that may wait to be closed; more, and the writer waits.
@@ -154,7 +155,6 @@ impl Parts {
             to_close: Some(to_close),
             closed,
             closer: Some(closer),
-            closing: 0,
         })
     }
 
@@ -202,9 +202,9 @@ impl Parts {
     /// Hands the open part over to be closed.
     pub fn hand_over(&mut self) {
         if let (Some(part), Some(to_close)) = (self.open.take(), &self.to_close)
-            && to_close.send(part).is_ok()
+            && to_close.send(part).is_err()
         {
-            self.closing += 1;
+            tracing::error!("the thread that closes parts is gone; the part is recovered at the next start");
         }
     }
 
@@ -231,9 +231,7 @@ impl Parts {
 
     /// Parts that were closed since the last call.
     pub fn poll_closed(&mut self) -> Vec<Closed> {
-        let closed: Vec<_> = self.closed.try_iter().collect();
-        self.closing -= closed.len();
-        closed
+        self.closed.try_iter().collect()
     }
 
     /// Hands the open part over and waits until all parts are closed.
@@ -246,7 +244,6 @@ impl Parts {
         {
             tracing::error!("the thread that closes parts panicked");
         }
-        self.closing = 0;
         closed
     }
 }
@@ -254,16 +251,16 @@ impl Parts {
 fn close(storage: &dyn Storage, dir: &RecordingDir, mut part: OpenPart) -> Closed {
     let active = dir.active_part(part.index);
     let mut lost = Vec::new();
-    let mut finished = part.writer.finish();
-    for _retry in 0..1 {
-        // The first try may have cut off a chunk to make room for the footer; what it held is lost, the part is not.
-        if let Err(error) = &mut finished
-            && !matches!(error, PartError::Torn { .. })
-        {
+    let mut refused = None;
+    let finished = part.writer.finish().or_else(|mut error| match error {
+        PartError::Torn { .. } | PartError::Sync { .. } => Err(error),
+        _ => {
+            // What its last chunks held is lost, and the room they wanted is there for the footer.
             lost.extend(error.take_lost());
-            finished = part.writer.finish();
+            refused = Some(error);
+            part.writer.finish()
         }
-    }
+    });
     let hasher = part.syncer.stop();
     let entry = finished
         .map_err(|mut source| {
@@ -286,5 +283,5 @@ fn close(storage: &dyn Storage, dir: &RecordingDir, mut part: OpenPart) -> Close
                 recovered: false,
             })
         });
-    Closed { index: part.index, entry, lost }
+    Closed { index: part.index, entry, lost, refused }
 }

@@ -11,6 +11,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
+use sagwan_bridges::native;
 use sagwan_schemas::{
     profile::LoadedProfile,
     recording::{
@@ -21,7 +22,7 @@ use sagwan_schemas::{
     },
     time::Clock,
 };
-use zenoh::Session;
+use zenoh::{Session, query::Queryable};
 
 use crate::{
     capture::{Capture, CaptureError, Inlet, Selection},
@@ -105,6 +106,9 @@ pub enum StartError {
     /// No thread.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
+    /// Publishers could not be told that their last samples arrived.
+    #[error("cannot answer publishers that close")]
+    Flush(#[source] native::NativeError),
     /// No subscription.
     #[error("cannot subscribe")]
     Capture(#[source] CaptureError),
@@ -195,6 +199,8 @@ impl Recorder {
             preamble,
         })?;
         let inlet = Arc::new(Inlet::new(Arc::clone(&queue), Arc::clone(clock), selection.clone(), policy));
+        // Before the subscriptions: a publisher that asks whether all has arrived must be answered by every recorder.
+        let flush = native::answer_flush(session).map_err(StartError::Flush)?;
         let resolver = Resolver::start(session, Arc::clone(&inlet)).map_err(StartError::Thread)?;
         let status = Arc::new(Mutex::new(Arc::new(engine.status())));
         let (requests, requested) = bounded(REQUESTS_MAX);
@@ -204,6 +210,7 @@ impl Recorder {
             engine,
             queue,
             resolver,
+            _flush: flush,
             capture: Some(capture),
             requested,
             stopped,
@@ -276,6 +283,8 @@ struct Writer {
     engine: Engine,
     queue: Arc<CaptureQueue>,
     resolver: Resolver,
+    /// Answers publishers that want to know whether their last samples have arrived.
+    _flush: Queryable<()>,
     capture: Option<Capture>,
     requested: Receiver<Request>,
     stopped: Receiver<Option<String>>,

@@ -10,6 +10,7 @@ pub mod part_reader;
 pub mod part_writer;
 pub mod recover;
 pub mod storage;
+pub mod verify;
 
 mod chunk;
 mod record;

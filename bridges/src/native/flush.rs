@@ -38,6 +38,8 @@ pub enum Flushed {
 
 /// Answers [`flush`] for everything this session receives in callbacks; until dropped.
 ///
+/// Declare it before the subscribers: then whoever knows a subscriber knows this too.
+///
 /// # Errors
 /// [`NativeError::Declare`].
 pub fn answer_flush(session: &Session) -> Result<Queryable<()>, NativeError> {

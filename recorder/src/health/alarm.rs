@@ -214,6 +214,14 @@ impl Alarms {
         }
     }
 
+    /// Takes back everything about a subject that is not judged any more.
+    pub fn forget(&mut self, subject: &str) {
+        for conditions in self.conditions.values_mut() {
+            let gone = conditions.remove(subject).and_then(|condition| condition.alarm);
+            self.changes.extend(gone.map(AlarmChange::Cleared));
+        }
+    }
+
     /// The alarms that hold, by kind and subject.
     pub fn active(&self) -> impl Iterator<Item = &Alarm> {
         self.conditions.values().flat_map(BTreeMap::values).filter_map(|condition| condition.alarm.as_ref())

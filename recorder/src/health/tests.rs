@@ -133,6 +133,18 @@ fn a_group_out_of_tolerance_raises_an_alarm() {
 }
 
 #[test]
+fn a_stream_that_gets_another_topic_takes_its_alarms_along() {
+    let mut health = Health::new(at(0));
+    let mut alarms = Alarms::new(at(0));
+    let stream = health.add_stream(contract(100.0));
+    health.evaluate(at(4000), &mut alarms);
+    assert_eq!(alarms.active().map(|alarm| alarm.subject.as_str()).collect::<Vec<_>>(), ["/imu"]);
+    health.set_contract(stream, Contract { topic: "/imu0".to_owned(), ..contract(100.0) });
+    health.evaluate(at(4100), &mut alarms);
+    assert_eq!(alarms.active().map(|alarm| alarm.subject.as_str()).collect::<Vec<_>>(), ["/imu0"]);
+}
+
+#[test]
 fn the_report_becomes_the_message() {
     let mut health = Health::new(at(0));
     let stream = health.add_stream(contract(100.0));

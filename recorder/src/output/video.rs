@@ -1,7 +1,7 @@
 //! Key frames of compressed video: a part must begin with one.
 
 use prost::Message;
-use sagwan_schemas::time::Timestamp;
+use sagwan_schemas::{message, time::Timestamp};
 
 /// Schema of a video picture.
 pub(super) const SCHEMA: &str = "foxglove.CompressedVideo";
@@ -47,53 +47,13 @@ impl Gop {
     }
 }
 
-/// Whether a `foxglove.CompressedVideo` can be decoded without the ones before it.
-///
-/// H.264: NAL type 5 (ITU-T H.264 table 7-1); H.265: 16 to 21 (H.265 table 7-1); AV1: a sequence header OBU; VP9: the
-/// frame type bit. Unknown formats count as key frames: nothing is repeated for them.
+/// Whether a `foxglove.CompressedVideo` can be decoded without the ones before it. What cannot be told counts as one:
+/// nothing is repeated for it.
 pub(super) fn is_key_frame(payload: &[u8]) -> bool {
-    let Ok(video) = foxglove::messages::CompressedVideo::decode(payload) else { return true };
-    match video.format.as_str() {
-        "h264" => nal_headers(&video.data).any(|header| header & 0x1f == 5),
-        "h265" => nal_headers(&video.data).any(|header| (16..=21).contains(&((header >> 1) & 0x3f))),
-        // Temporal units with a sequence header (OBU type 1) begin a coded video sequence.
-        "av1" => obu_types(&video.data).any(|kind| kind == 1),
-        // Frame marker 2, then profile; profile 3 has one more bit before show-existing and frame type.
-        "vp9" => video.data.first().is_some_and(|byte| match (byte >> 4) & 3 {
-            3 => byte & 0x06 == 0,
-            _ => byte & 0x0c == 0,
-        }),
-        _ => true,
-    }
-}
-
-/// First byte of each NAL unit of an Annex B stream.
-fn nal_headers(data: &[u8]) -> impl Iterator<Item = u8> + '_ {
-    data.windows(4).filter(|window| window[..3] == [0, 0, 1]).map(|window| window[3])
-}
-
-/// Types of the OBUs of a low-overhead AV1 temporal unit.
-fn obu_types(data: &[u8]) -> impl Iterator<Item = u8> + '_ {
-    let mut rest = data;
-    std::iter::from_fn(move || {
-        let header = *rest.first()?;
-        let mut at = 1 + usize::from(header & 0x04 != 0);
-        let mut size = 0_usize;
-        if header & 0x02 == 0 {
-            size = rest.len().saturating_sub(at);
-        } else {
-            for shift in 0..5 {
-                let byte = *rest.get(at)?;
-                at += 1;
-                size |= usize::from(byte & 0x7f) << (7 * shift);
-                if byte & 0x80 == 0 {
-                    break;
-                }
-            }
-        }
-        rest = rest.get(at.checked_add(size)?..).unwrap_or_default();
-        Some((header >> 3) & 0x0f)
-    })
+    foxglove::messages::CompressedVideo::decode(payload)
+        .ok()
+        .and_then(|video| message::video::is_key_frame(&video.format, &video.data))
+        .unwrap_or(true)
 }
 
 #[cfg(test)]
@@ -107,23 +67,6 @@ mod tests {
             ..Default::default()
         }
         .encode_to_vec()
-    }
-
-    #[test]
-    fn key_frames_are_told_by_their_bitstream() {
-        for (format, data, is_key) in [
-            ("h264", &[0, 0, 0, 1, 0x67, 1, 0, 0, 1, 0x65, 2][..], true),
-            ("h264", &[0, 0, 0, 1, 0x41, 1, 2, 3], false),
-            ("h265", &[0, 0, 1, 0x26, 1], true),
-            ("h265", &[0, 0, 1, 0x02, 1], false),
-            ("av1", &[0x12, 0x00, 0x0a, 0x01, 0x00, 0x32, 0x01, 0x00], true),
-            ("av1", &[0x12, 0x00, 0x32, 0x01, 0x00], false),
-            ("vp9", &[0x82], true),
-            ("vp9", &[0x86], false),
-            ("something", &[], true),
-        ] {
-            assert_eq!(is_key_frame(&video(format, data)), is_key, "{format} {data:x?}");
-        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ const STREAMS: [&str; 7] = ["vehicle_state", "left/camera", "joint_states", "obj
 fn trigger(when: &str) -> profile::Trigger {
     profile::Trigger {
         name: "t".to_owned(),
+        title: profile::LocalText::default(),
         when: when.to_owned(),
         pre: Span::from_secs(2),
         post: Span::from_secs(3),

@@ -14,6 +14,8 @@ pub const ANNOTATIONS: &str = "annotations";
 pub const PART_ENDING: &str = ".mcap";
 /// Ending of a part that is being written.
 pub const ACTIVE_ENDING: &str = ".mcap.active";
+/// Bytes set aside at the start, so that a full disk still has room for footer and manifest.
+pub const RESERVE: &str = ".reserve";
 /// Name of the metadata record that tells which recording a part belongs to.
 pub const RECORDING_METADATA: &str = "sagwan.recording";
 /// Prefix of the topics that the recorder itself writes.
@@ -77,6 +79,12 @@ impl RecordingDir {
     #[must_use]
     pub fn manifest(&self) -> PathBuf {
         self.path.join(MANIFEST)
+    }
+
+    /// The bytes set aside for the end.
+    #[must_use]
+    pub fn reserve(&self) -> PathBuf {
+        self.path.join(RESERVE)
     }
 
     /// Directory of the parts.

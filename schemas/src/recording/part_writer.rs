@@ -72,6 +72,13 @@ pub enum PartError {
         #[source]
         source: io::Error,
     },
+    /// Everything is written, but the disk did not confirm it: nothing is known about what came after the last sync.
+    #[error("the disk did not confirm what was written")]
+    Sync {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// MCAP numbers schemas and channels with 16 bits.
     #[error("a part holds at most 65535 {kind}")]
     TooMany {
@@ -85,7 +92,7 @@ impl PartError {
     pub fn take_lost(&mut self) -> Vec<Held> {
         match self {
             Self::Append { lost, .. } | Self::Torn { lost, .. } => std::mem::take(lost),
-            Self::TooMany { .. } => Vec::new(),
+            Self::Sync { .. } | Self::TooMany { .. } => Vec::new(),
         }
     }
 
@@ -93,7 +100,7 @@ impl PartError {
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
         match self {
-            Self::Append { source, .. } | Self::Torn { source, .. } => {
+            Self::Append { source, .. } | Self::Torn { source, .. } | Self::Sync { source } => {
                 matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
             Self::TooMany { .. } => false,
@@ -114,27 +121,6 @@ impl Default for ChunkPolicy {
     }
 }
 
-/// What a scan found in a part that was not finished; [`PartWriter::resume`] goes on from there.
-#[derive(Debug, Default)]
-pub struct Scanned {
-    /// Bytes of whole records from the start of the file.
-    pub offset: u64,
-    /// Schemas by id.
-    pub schemas: BTreeMap<u16, SchemaDescriptor>,
-    /// Channels by id, with their schema id (0 for none).
-    pub channels: BTreeMap<u16, (u16, ChannelDescriptor)>,
-    /// Chunks in file order.
-    pub chunks: Vec<mcap::records::ChunkIndex>,
-    /// Attachments in file order.
-    pub attachments: Vec<mcap::records::AttachmentIndex>,
-    /// Metadata in file order.
-    pub metadata: Vec<mcap::records::MetadataIndex>,
-    /// Messages by channel.
-    pub message_counts: BTreeMap<u16, u64>,
-    /// First and last log time, where there are messages.
-    pub message_times: Option<(u64, u64)>,
-}
-
 /// A part after its footer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FinishedPart {
@@ -153,9 +139,10 @@ pub struct PartWriter {
     policy: ChunkPolicy,
     /// Bytes of whole records written.
     offset: u64,
-    /// Of everything up to `offset`; `None` when a resumed part was not read again.
-    data_crc: Option<crc32fast::Hasher>,
+    /// Of everything up to `offset`.
+    data_crc: crc32fast::Hasher,
     torn: bool,
+    has_footer: bool,
     schemas: BTreeMap<u16, SchemaDescriptor>,
     channels: BTreeMap<u16, (u16, ChannelDescriptor)>,
     schema_ids: HashMap<SchemaDescriptor, u16>,
@@ -179,38 +166,13 @@ impl PartWriter {
     /// # Errors
     /// [`PartError::Append`] or [`PartError::Torn`] when the disk does not take the header.
     pub fn create(file: Arc<dyn PartFile>, mcap_profile: &str, policy: ChunkPolicy) -> Result<Self, PartError> {
-        let mut writer = Self::on(file, policy, Some(crc32fast::Hasher::new()));
-        let mut bytes = mcap::MAGIC.to_vec();
-        record::header(&mut bytes, mcap_profile, LIBRARY);
-        writer.append(&[&bytes], Vec::new())?;
-        Ok(writer)
-    }
-
-    /// Goes on with a part that was not finished; the caller has cut the file to `scanned.offset`.
-    #[must_use]
-    pub fn resume(file: Arc<dyn PartFile>, scanned: Scanned, policy: ChunkPolicy) -> Self {
-        let mut writer = Self::on(file, policy, None);
-        writer.offset = scanned.offset;
-        writer.schema_ids = scanned.schemas.iter().map(|(id, schema)| (schema.clone(), *id)).collect();
-        let channel_ids = scanned.channels.keys().last().map_or(0, |last| usize::from(*last) + 1);
-        writer.lane_of_channel = vec![Compression::None; channel_ids];
-        writer.schemas = scanned.schemas;
-        writer.channels = scanned.channels;
-        writer.chunks = scanned.chunks;
-        writer.attachments = scanned.attachments;
-        writer.metadata = scanned.metadata;
-        writer.message_counts = scanned.message_counts;
-        writer.message_times = scanned.message_times;
-        writer
-    }
-
-    fn on(file: Arc<dyn PartFile>, policy: ChunkPolicy, data_crc: Option<crc32fast::Hasher>) -> Self {
-        Self {
+        let mut writer = Self {
             file,
             policy,
             offset: 0,
-            data_crc,
+            data_crc: crc32fast::Hasher::new(),
             torn: false,
+            has_footer: false,
             schemas: BTreeMap::new(),
             channels: BTreeMap::new(),
             schema_ids: HashMap::new(),
@@ -223,7 +185,11 @@ impl PartWriter {
             message_counts: BTreeMap::new(),
             message_times: None,
             scratch: Vec::new(),
-        }
+        };
+        let mut bytes = mcap::MAGIC.to_vec();
+        record::header(&mut bytes, mcap_profile, LIBRARY);
+        writer.append(&[&bytes], Vec::new())?;
+        Ok(writer)
     }
 
     /// Bytes of whole records in the file.
@@ -378,9 +344,22 @@ impl PartWriter {
     /// # Errors
     /// The disk's; may be tried again when room was made.
     pub fn finish(&mut self) -> Result<FinishedPart, PartError> {
+        if !self.has_footer {
+            self.end()?;
+            self.has_footer = true;
+        }
+        self.file.sync_data().map_err(|source| PartError::Sync { source })?;
+        Ok(FinishedPart {
+            bytes: self.offset,
+            messages: self.message_counts.values().sum(),
+            message_times: self.message_times,
+        })
+    }
+
+    fn end(&mut self) -> Result<(), PartError> {
         self.close_chunks_opened_by(i64::MAX)?;
         let mut bytes = Vec::new();
-        let crc = self.data_crc.as_ref().map_or(0, |crc| crc.clone().finalize());
+        let crc = self.data_crc.clone().finalize();
         record::data_end(&mut bytes, crc);
         let summary_start = self.offset + bytes.len() as u64;
         let summary = self.summary(summary_start);
@@ -388,15 +367,7 @@ impl PartWriter {
         bytes.extend_from_slice(&summary.bytes);
         record::footer(&mut bytes, &summary.bytes, summary_start, summary_offset_start);
         bytes.extend_from_slice(mcap::MAGIC);
-        self.append(&[&bytes], Vec::new())?;
-        if let Err(source) = self.file.sync_data() {
-            return Err(PartError::Append { offset: self.offset, bytes: 0, lost: Vec::new(), source });
-        }
-        Ok(FinishedPart {
-            bytes: self.offset,
-            messages: self.message_counts.values().sum(),
-            message_times: self.message_times,
-        })
+        self.append(&[&bytes], Vec::new())
     }
 
     fn close_lane(&mut self, lane: usize) -> Result<(), PartError> {
@@ -423,15 +394,15 @@ impl PartWriter {
         records: &[&[u8]],
         stored: Option<&[u8]>,
     ) -> Result<(), PartError> {
-        let mut crc = crc32fast::Hasher::new();
-        records.iter().for_each(|bytes| crc.update(bytes));
+        let mut records_crc = crc32fast::Hasher::new();
+        records.iter().for_each(|bytes| records_crc.update(bytes));
         let uncompressed_size = records.iter().map(|bytes| bytes.len() as u64).sum();
         let compression = if stored.is_some() { compression } else { Compression::None };
         let head = ChunkHead {
             start: chunk.start,
             end: chunk.end,
             uncompressed_size,
-            uncompressed_crc: crc.finalize(),
+            uncompressed_crc: records_crc.clone().finalize(),
             compression: compression.mcap_name(),
             stored_size: stored.map_or(uncompressed_size, |bytes| bytes.len() as u64),
         };
@@ -463,7 +434,15 @@ impl PartWriter {
             None => pieces.extend_from_slice(records),
         }
         pieces.push(&scratch[head_len..]);
-        let result = self.append(&pieces, Vec::new());
+        let result = self.append_hashed(&pieces, Vec::new(), |crc| {
+            crc.update(&scratch[..head_len]);
+            match stored {
+                Some(bytes) => crc.update(bytes),
+                // Hashed once already.
+                None => crc.combine(&records_crc),
+            }
+            crc.update(&scratch[head_len..]);
+        });
         self.scratch = scratch;
         if let Err(mut error) = result {
             if let PartError::Append { lost, .. } | PartError::Torn { lost, .. } = &mut error {
@@ -482,6 +461,16 @@ impl PartWriter {
 
     /// Appends whole records, or nothing.
     fn append(&mut self, pieces: &[&[u8]], lost: Vec<Held>) -> Result<(), PartError> {
+        self.append_hashed(pieces, lost, |crc| pieces.iter().for_each(|piece| crc.update(piece)))
+    }
+
+    /// As [`Self::append`]; `hash` takes the same bytes into the checksum.
+    fn append_hashed(
+        &mut self,
+        pieces: &[&[u8]],
+        lost: Vec<Held>,
+        hash: impl FnOnce(&mut crc32fast::Hasher),
+    ) -> Result<(), PartError> {
         let torn = || io::Error::other("an earlier append failed and could not be cut off");
         if self.torn {
             return Err(PartError::Torn { offset: self.offset, lost, source: torn() });
@@ -496,9 +485,7 @@ impl PartWriter {
                 }
             });
         }
-        if let Some(crc) = &mut self.data_crc {
-            pieces.iter().for_each(|piece| crc.update(piece));
-        }
+        hash(&mut self.data_crc);
         self.offset += bytes;
         Ok(())
     }

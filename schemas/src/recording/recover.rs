@@ -27,6 +27,8 @@ mod rebuild;
 mod report;
 mod scan;
 
+pub(crate) use scan::crc_of;
+
 /// How to rescue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecoverOptions {

@@ -204,10 +204,7 @@ fn role(arguments: &[String]) -> Result<(), Failure> {
         "sagwan" => sagwan(&session, &out)?,
         other => return Err(format!("unknown role {other}").into()),
     };
-    say(&format!(
-        "{} {} {} {}",
-        measured.received, measured.seconds, measured.cpu_seconds, measured.rss_bytes
-    ));
+    say(&format!("{} {} {} {}", measured.received, measured.seconds, measured.cpu_seconds, measured.rss_bytes));
     Ok(())
 }
 
@@ -220,10 +217,7 @@ fn publish(arguments: &[String]) -> Result<(), Failure> {
     })?;
     let publishers = (0..TOPICS)
         .map(|n| {
-            session
-                .declare_publisher(format!("bench/topic{n}"))
-                .congestion_control(CongestionControl::Block)
-                .wait()
+            session.declare_publisher(format!("bench/topic{n}")).congestion_control(CongestionControl::Block).wait()
         })
         .collect::<Result<Vec<_>, _>>()?;
     while !publishers.iter().all(|p| p.matching_status().wait().is_ok_and(|status| status.matching())) {
@@ -354,7 +348,8 @@ fn baseline(session: &Session, out: &Path) -> Result<Measured, Failure> {
                 let received = native::classify(&sample);
                 let sequence = received.native.map_or(0, |native| native.sequence) as u32;
                 let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-                let message = (topic % TOPICS, sequence, now.as_nanos() as u64, sample.payload().to_bytes().into_owned());
+                let message =
+                    (topic % TOPICS, sequence, now.as_nanos() as u64, sample.payload().to_bytes().into_owned());
                 // A full channel blocks the link, which the publisher waits for: nothing is lost.
                 tell.send(message).ok();
             }

@@ -80,7 +80,7 @@ pub(crate) fn unpack(head: &ChunkHead, stored: Bytes, limit: u64, check_crc: boo
             decoder.window_log_max(WINDOW_LOG_MAX)?;
             Ok(decoder.single_frame())
         }),
-        "lz4" => decode(head, &stored, |input| lz4::Decoder::new(input)),
+        "lz4" => decode(head, &stored, lz4::Decoder::new),
         other => {
             let error = ChunkError::Compression(other.to_owned());
             Unpacked { records: Bytes::new(), consumed: 0, error: Some(error) }

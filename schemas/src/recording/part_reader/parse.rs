@@ -49,7 +49,7 @@ pub const fn record_name(opcode: u8) -> &'static str {
 pub(crate) const fn content_min(opcode: u8) -> Option<u64> {
     Some(match opcode {
         op::HEADER | op::METADATA => 8,
-        op::FOOTER => 20,
+        op::FOOTER | op::METADATA_INDEX => 20,
         op::SCHEMA => 14,
         op::CHANNEL => 16,
         op::MESSAGE => 22,
@@ -59,7 +59,6 @@ pub(crate) const fn content_min(opcode: u8) -> Option<u64> {
         op::ATTACHMENT => 36,
         op::ATTACHMENT_INDEX => 48,
         op::STATISTICS => 46,
-        op::METADATA_INDEX => 20,
         op::SUMMARY_OFFSET => 17,
         op::DATA_END => 4,
         _ => return None,

@@ -1,7 +1,7 @@
 //! What a part holds, without its messages: from the summary at its end, or from a walk over its records.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
 };
 
@@ -48,13 +48,12 @@ impl Definitions {
         match opcode {
             op::SCHEMA => {
                 let schema = parse::schema(content)?;
-                if !self.schemas.contains_key(&schema.id) {
-                    let descriptor = SchemaDescriptor {
+                if let Entry::Vacant(entry) = self.schemas.entry(schema.id) {
+                    entry.insert(SchemaDescriptor {
                         name: schema.name.to_owned(),
                         encoding: schema.encoding.to_owned(),
                         data: Bytes::copy_from_slice(schema.data),
-                    };
-                    self.schemas.insert(schema.id, descriptor);
+                    });
                     self.complete(schema.id);
                 }
             }

@@ -98,7 +98,7 @@ impl Copy<'_> {
                 self.headless = false;
                 self.chunk(&head, &stored, &records)?;
             }
-            What::TornChunk { records, reason } => self.torn(offset, end, &records, reason)?,
+            What::TornChunk { records, reason } => self.torn(offset, end, &records, &reason)?,
             What::OpenedChunk { reason } => {
                 self.report.damage(offset, reason);
                 self.after_damage = true;
@@ -200,8 +200,8 @@ impl Copy<'_> {
         Ok(at)
     }
 
-    fn torn(&mut self, offset: u64, end: u64, records: &[u8], reason: String) -> Result<(), Failed> {
-        self.report.damage(offset, reason.clone());
+    fn torn(&mut self, offset: u64, end: u64, records: &[u8], reason: &str) -> Result<(), Failed> {
+        self.report.damage(offset, reason.to_owned());
         self.messages_of(records, true)?;
         let kept = self.report.damaged_chunks.last().map_or(0, |chunk| chunk.messages);
         self.report.lose(offset, end, format!("{reason}; {kept} messages came out of it"));

@@ -191,7 +191,6 @@ impl Plan {
                 return Phase::Intact;
             }
             (Phase::Ended, What::Footer) => self.whole = true,
-            (Phase::Ended, What::Magic | What::Summary { .. } | What::Definition { .. } | What::Damaged { .. }) => {}
             (Phase::Torn, What::Message { content, .. }) => {
                 self.salvage_one(op::MESSAGE, &content);
                 if let Some(chunk) = report.damaged_chunks.last_mut() {
@@ -200,10 +199,9 @@ impl Plan {
             }
             (Phase::Torn, What::Definition { opcode, content }) => self.salvage_one(opcode, &content),
             (Phase::Torn, What::Damaged { reason }) => report.lose(offset, end, reason),
-            (
-                Phase::Torn,
-                What::DataEnd | What::Footer | What::Magic | What::Summary { .. } | What::MessageIndex(_),
-            ) => {}
+            (Phase::Ended, What::Definition { .. } | What::Damaged { .. })
+            | (Phase::Torn, What::DataEnd | What::Footer | What::MessageIndex(_))
+            | (Phase::Torn | Phase::Ended, What::Magic | What::Summary { .. }) => {}
             // Something intact behind damage, or a second file behind the first.
             (Phase::Torn | Phase::Ended, _) => self.copy = true,
         }

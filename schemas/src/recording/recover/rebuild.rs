@@ -288,7 +288,7 @@ impl Rebuild {
         });
         group(&mut out, op::STATISTICS, &mut |out| record::statistics(out, &self.statistics()));
         group(&mut out, op::CHUNK_INDEX, &mut |out| {
-            self.chunks.iter().for_each(|index| record::chunk_index(out, index))
+            self.chunks.iter().for_each(|index| record::chunk_index(out, index));
         });
         group(&mut out, op::ATTACHMENT_INDEX, &mut |out| {
             self.attachments.iter().for_each(|index| record::attachment_index(out, index));

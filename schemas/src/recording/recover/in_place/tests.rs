@@ -118,6 +118,10 @@ impl Storage for Sim {
     fn free_bytes(&self, _: &Path) -> io::Result<u64> {
         Ok(u64::MAX)
     }
+
+    fn total_bytes(&self, _: &Path) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
 }
 
 impl PartFile for SimFile {

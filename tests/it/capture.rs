@@ -1,0 +1,1 @@
+//! What is captured, and that each part tells it alone.

@@ -147,6 +147,8 @@ impl Output {
 
     /// Writes a message, or notes it as lost.
     pub(crate) fn write(&mut self, message: &Outgoing<'_>, now_nanos: i64) {
+        // A part that this message opens begins with the values before it.
+        let has_part = self.ensure_part(message.log_time, now_nanos);
         let channel = &mut self.channels[message.slot.0];
         if channel.latched {
             channel.last = Some(Kept {
@@ -155,7 +157,7 @@ impl Output {
                 payload: message.payload.into(),
             });
         }
-        if !self.ensure_part(message.log_time, now_nanos) {
+        if !has_part {
             self.lose(message);
             return;
         }

@@ -5,6 +5,7 @@ use std::{
     io::IoSlice,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sagwan_schemas::{
     channel::{ChannelDescriptor, SchemaDescriptor},
+    profile::Bytes as Amount,
     recording::{
         part_writer::{Attachment, ChunkPolicy, NewMessage, PartWriter},
         recover::recover_in_place,
@@ -23,6 +25,8 @@ use sagwan_tests::{
     contents::{Contents, Message, read_finished, read_unfinished},
     disk::{CrashStates, Files, Operation, SimulatedDisk},
 };
+
+use crate::rig::{Rig, now, payload};
 
 const PARTS: &str = "/out/r/parts";
 
@@ -130,7 +134,13 @@ fn recover_all(files: &Files, what: &dyn Fn() -> String) -> (SimulatedDisk, u64)
 }
 
 /// The parts are sound, hold everything promised, and nothing that was never sent but what is told as unverified.
-fn check(disk: &SimulatedDisk, unverified: u64, promise: &Promise, sent: &BTreeSet<Message>, what: &dyn Fn() -> String) {
+fn check(
+    disk: &SimulatedDisk,
+    unverified: u64,
+    promise: &Promise,
+    sent: &BTreeSet<Message>,
+    what: &dyn Fn() -> String,
+) {
     let mut found = BTreeSet::new();
     let mut attachments = BTreeSet::new();
     for (path, content) in disk.files() {
@@ -190,6 +200,24 @@ fn everything_synced_is_recovered_whenever_the_power_goes() {
         let states = cut_everywhere(&log, 8, seed);
         assert!(states > log.len() * 3, "{states} states");
     }
+}
+
+#[test]
+fn what_a_recorder_synced_is_recovered_whenever_the_power_goes() {
+    let rig = Rig::start(|options| {
+        let policy = &mut options.profile.profile.recording;
+        (policy.chunk_size, policy.part_size) = (Amount(2_000), Amount(12_000));
+        policy.sync_interval.0 = Duration::from_millis(1);
+    });
+    let imu = rig.publisher("imu");
+    for n in 0..60 {
+        imu.put(payload("imu", n, 400), now()).unwrap();
+        rig.until_received(n + 1);
+    }
+    let log = rig.disk.log();
+    rig.stop();
+    let states = cut_everywhere(&log, 4, 30);
+    assert!(states > log.len(), "{states} states of {} operations", log.len());
 }
 
 #[test]

@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use prost::Message as _;
 use sagwan_bridges::{
     native::{Attachment, Congestion, Publisher, PublisherOptions, StreamDescriptor},
     wire::{self, WireOptions},
@@ -127,7 +126,7 @@ impl Rig {
         let declared = self.sender.declare_publisher(key).encoding(encoding);
         let publisher = declared.congestion_control(CongestionControl::Block).wait().unwrap();
         let (sender, changes) = std::sync::mpsc::channel();
-        let told = move |status: zenoh::matching::MatchingStatus| drop(sender.send(status.matching()));
+        let told = move |status: zenoh::matching::MatchingStatus| sender.send(status.matching()).unwrap_or_default();
         publisher.matching_listener().callback(told).background().wait().unwrap();
         if !publisher.matching_status().wait().unwrap().matching() {
             assert!(changes.recv_timeout(PATIENCE).unwrap());
@@ -157,16 +156,6 @@ impl Rig {
         self.until(&format!("{count} samples received"), |status| status.received >= count);
     }
 
-    /// Waits until it ends by itself.
-    pub(crate) fn until_ended(&self) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.recorder.has_ended() {
-            // The answer is the writer's next step.
-            let _answer = self.recorder.request(Command::Status);
-            assert!(Instant::now() < deadline, "never ended");
-        }
-    }
-
     /// Ends the recording and reads it.
     pub(crate) fn stop(self) -> Done {
         let ended = self.recorder.stop(None).unwrap();
@@ -188,7 +177,9 @@ impl Rig {
 fn finished(files: &Files) -> Vec<Contents> {
     let is_part = |path: &Path| path.extension().is_some_and(|extension| extension == "mcap");
     let parts = files.iter().filter(|(path, _)| is_part(path));
-    parts.map(|(path, content)| read_finished(content).unwrap_or_else(|e| panic!("{}: {e:?}", path.display()))).collect()
+    parts
+        .map(|(path, content)| read_finished(content).unwrap_or_else(|e| panic!("{}: {e:?}", path.display())))
+        .collect()
 }
 
 /// What the next start makes of unfinished parts, on a disk that works again.
@@ -214,6 +205,11 @@ impl Done {
     /// The recorder's own messages on a topic.
     pub(crate) fn own<M: prost::Message + Default>(&self, topic: &str) -> Vec<M> {
         self.on(topic).map(|message| M::decode(&message.data[..]).unwrap()).collect()
+    }
+
+    /// Beginnings of the payloads on a topic, for messages of failed tests.
+    pub(crate) fn heads(&self, topic: &str) -> Vec<String> {
+        self.on(topic).map(|message| head(&message.data)).collect()
     }
 
     pub(crate) fn payloads(&self, topic: &str) -> Vec<Vec<u8>> {
@@ -242,11 +238,10 @@ impl Done {
             sums.2.disk += lost.disk;
         }
         assert_eq!((loss.sent, loss.recorded), (sums.0, sums.1));
-        assert_eq!((loss.lost.transport, loss.lost.queue, loss.lost.disk), (
-            sums.2.transport,
-            sums.2.queue,
-            sums.2.disk
-        ));
+        assert_eq!(
+            (loss.lost.transport, loss.lost.queue, loss.lost.disk),
+            (sums.2.transport, sums.2.queue, sums.2.disk)
+        );
         let mut told: BTreeMap<(String, i32), u64> = BTreeMap::new();
         for gap in self.own::<proto::Loss>(topic::LOSS) {
             *told.entry((gap.topic, gap.cause)).or_default() += gap.count;
@@ -278,9 +273,13 @@ pub(crate) fn publisher(sender: &Session, stream: &str, latched: bool) -> Publis
 }
 
 pub(crate) fn declare(sender: &Session, stream: &str, latched: bool) -> Publisher {
+    declare_as(sender, stream, &format!("/{stream}"), "application/x-test", latched)
+}
+
+pub(crate) fn declare_as(sender: &Session, stream: &str, topic: &str, encoding: &str, latched: bool) -> Publisher {
     let channel = ChannelDescriptor {
-        topic: format!("/{stream}"),
-        message_encoding: "application/x-test".to_owned(),
+        topic: topic.to_owned(),
+        message_encoding: encoding.to_owned(),
         schema: None,
         metadata: BTreeMap::from([("stream".to_owned(), stream.to_owned())]),
     };
@@ -292,7 +291,7 @@ pub(crate) fn declare(sender: &Session, stream: &str, latched: bool) -> Publishe
 /// Waits until the publisher knows its subscriber.
 pub(crate) fn matched(publisher: &Publisher) {
     let (sender, changes) = std::sync::mpsc::channel();
-    publisher.on_subscribers(move |has| drop(sender.send(has))).unwrap();
+    publisher.on_subscribers(move |has| sender.send(has).unwrap_or_default()).unwrap();
     if !publisher.has_subscriber().unwrap() {
         assert!(changes.recv_timeout(PATIENCE).unwrap());
     }
@@ -301,8 +300,24 @@ pub(crate) fn matched(publisher: &Publisher) {
 /// A payload that no other message has.
 pub(crate) fn payload(stream: &str, number: u64, size: usize) -> Vec<u8> {
     let head = format!("{stream}#{number}#").into_bytes();
-    let filling = (0..).map(|at: u64| (at.wrapping_mul(31).wrapping_add(number)) as u8);
+    let mut state = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    // Nothing that compresses.
+    let filling = std::iter::repeat_with(move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    });
     head.into_iter().chain(filling).take(size.max(24)).collect()
+}
+
+/// What tells a payload from the others, for people.
+pub(crate) fn head(payload: &[u8]) -> String {
+    payload
+        .rsplitn(2, |byte| *byte == b'#')
+        .last()
+        .map(|head| String::from_utf8_lossy(head).chars().take(20).collect())
+        .unwrap_or_default()
 }
 
 pub(crate) fn now() -> Timestamp {

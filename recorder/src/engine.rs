@@ -238,7 +238,7 @@ impl Engine {
         let is_another_instance = observed == Observed::Joined && source.last.is_some();
         source.last = head.numbering.or(source.last);
         source.last_was_history = head.history;
-        let holes = self.watch.observe(head, payload, observed == Observed::InOrder);
+        let holes = self.watch.observe(head, payload, observed == Observed::InOrder, self.now_nanos);
         if holes > 0 {
             self.ledger.source_missing(head.source, holes, head.log_time);
         }
@@ -365,7 +365,7 @@ impl Engine {
         for fired in self.watch.take_fired() {
             tracing::info!(trigger = &*fired.trigger, "fired");
             self.output.write_own(self.watch.event_channel(), &fired.to_message(), fired.at.wall, self.now_nanos);
-            self.open_window(fired.pre_nanos, fired.post_nanos);
+            self.open_window(fired.at.monotonic, fired.pre_nanos, fired.post_nanos);
             if fired.preserve {
                 self.preserve(&format!("trigger {}", fired.trigger));
             }
@@ -444,6 +444,9 @@ impl Engine {
         for part in closed {
             self.manifest_is_stale = true;
             self.output.lose_held(part.lost);
+            if let Some(error) = &part.refused {
+                self.output.note_refused(error);
+            }
             match part.entry {
                 Ok(entry) => {
                     self.watch.bytes_closed += entry.bytes;
@@ -499,7 +502,7 @@ impl Engine {
                 let event = mark(&name, &detail, wall)?;
                 self.output.write_own(self.watch.event_channel(), &event, wall, self.now_nanos);
                 let roll = self.profile.recording.ring_duration.nanos();
-                self.open_window(roll, roll);
+                self.open_window(self.now_nanos, roll, roll);
                 return Ok(serde_json::json!({ "name": name }));
             }
             Command::Preserve { detail } => {
@@ -524,10 +527,10 @@ impl Engine {
     }
 
     /// Opens an event's window in ring mode; in continuous mode everything is written anyway.
-    fn open_window(&mut self, pre_nanos: i64, post_nanos: i64) {
+    fn open_window(&mut self, at_nanos: i64, pre_nanos: i64, post_nanos: i64) {
         let Some(ring) = &mut self.ring else { return };
         let mut due = Vec::new();
-        let shortfall = ring.fire(self.now_nanos, pre_nanos, post_nanos, &mut due);
+        let shortfall = ring.fire(at_nanos, pre_nanos, post_nanos, &mut due);
         if let Some(shortfall) = shortfall {
             tracing::warn!(?shortfall, "the ring did not reach back far enough; raise ring_duration or ring_size");
         }

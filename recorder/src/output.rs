@@ -151,6 +151,8 @@ impl Output {
 
     /// Writes a message, or notes it as lost.
     pub(crate) fn write(&mut self, message: &Outgoing<'_>, now_nanos: i64) {
+        // A part that this message opens begins with the values before it.
+        let has_part = self.ensure_part(message.log_time, now_nanos);
         let channel = &mut self.channels[message.slot.0];
         if channel.latched {
             channel.last = Some(Kept {
@@ -159,7 +161,7 @@ impl Output {
                 payload: message.payload.into(),
             });
         }
-        if !self.ensure_part(message.log_time, now_nanos) {
+        if !has_part {
             self.lose(message);
             return;
         }
@@ -345,6 +347,14 @@ impl Output {
             return true;
         }
         false
+    }
+
+    /// Notes that the disk refused something while a part was closed.
+    pub(crate) fn note_refused(&mut self, error: &PartError) {
+        if self.disk != Disk::Full {
+            self.disk = if error.is_disk_full() { Disk::Full } else { Disk::Failing };
+        }
+        self.report(error);
     }
 
     /// Notes messages that a part lost while it was closed.

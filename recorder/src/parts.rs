@@ -97,6 +97,8 @@ pub struct Closed {
     pub entry: Result<PartEntry, PartsError>,
     /// Messages that were in its last chunks and did not reach the disk.
     pub lost: Vec<Held>,
+    /// Why, where the part could be closed nevertheless.
+    pub refused: Option<PartError>,
 }
 
 #[derive(Debug)]
@@ -249,11 +251,13 @@ impl Parts {
 fn close(storage: &dyn Storage, dir: &RecordingDir, mut part: OpenPart) -> Closed {
     let active = dir.active_part(part.index);
     let mut lost = Vec::new();
+    let mut refused = None;
     let finished = part.writer.finish().or_else(|mut error| match error {
-        PartError::Torn { .. } => Err(error),
+        PartError::Torn { .. } | PartError::Sync { .. } => Err(error),
         _ => {
             // What its last chunks held is lost, and the room they wanted is there for the footer.
             lost.extend(error.take_lost());
+            refused = Some(error);
             part.writer.finish()
         }
     });
@@ -279,5 +283,5 @@ fn close(storage: &dyn Storage, dir: &RecordingDir, mut part: OpenPart) -> Close
                 recovered: false,
             })
         });
-    Closed { index: part.index, entry, lost }
+    Closed { index: part.index, entry, lost, refused }
 }

@@ -44,6 +44,8 @@ const BATCH_PATIENCE: Duration = Duration::from_millis(10);
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Requests that may wait for the writer thread.
 const REQUESTS_MAX: usize = 64;
+/// Time between two looks whether the writer thread still answers.
+const REPLY_LOOK: Duration = Duration::from_millis(100);
 /// Answers the resolver may still owe when a recording stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// Largest file that is put into every part, bytes.
@@ -255,7 +257,17 @@ impl Recorder {
     pub fn request(&self, command: Command) -> Reply {
         let (reply, replied) = bounded(1);
         self.requests.try_send(Request { command, reply }).map_err(|_full_or_gone| RequestError::Busy)?;
-        replied.recv().unwrap_or(Err(RequestError::Stopped))
+        loop {
+            match replied.recv_timeout(REPLY_LOOK) {
+                Ok(reply) => return reply,
+                Err(error) if error.is_disconnected() => return Err(RequestError::Stopped),
+                // A writer that ended by itself leaves requests in the channel, whose senders keep it open.
+                Err(_no_answer_yet) if self.has_ended() => {
+                    return replied.try_recv().unwrap_or(Err(RequestError::Stopped));
+                }
+                Err(_no_answer_yet) => {}
+            }
+        }
     }
 
     /// Whether it has ended by itself: the disk is full.

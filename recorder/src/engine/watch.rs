@@ -187,8 +187,8 @@ impl Watch {
         }
     }
 
-    /// A sample came.
-    pub(crate) fn observe(&mut self, head: &SampleHead, payload: &[u8], contiguous: bool) -> u64 {
+    /// A sample came at `now_nanos`.
+    pub(crate) fn observe(&mut self, head: &SampleHead, payload: &[u8], contiguous: bool, now_nanos: i64) -> u64 {
         let Some(source) = self.sources.get_mut(head.source.index()) else { return 0 };
         let holes = self.health.observe(source.stream, head.log_time, head.capture_time, contiguous);
         if let Some(capture) = head.capture_time {
@@ -203,7 +203,8 @@ impl Watch {
                 Ok(value) => {
                     source.undecodable = None;
                     if let Some(name) = &source.trigger_name {
-                        let now = Now { wall: self.now.wall, monotonic: self.now.monotonic };
+                        // Its own time, not the last tick's: the event's window is measured from here.
+                        let now = Now { wall: head.log_time, monotonic: now_nanos };
                         self.fired.extend(self.triggers.update(name, &value, now));
                     }
                 }

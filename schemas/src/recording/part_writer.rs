@@ -72,6 +72,13 @@ pub enum PartError {
         #[source]
         source: io::Error,
     },
+    /// Everything is written, but the disk did not confirm it: nothing is known about what came after the last sync.
+    #[error("the disk did not confirm what was written")]
+    Sync {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// MCAP numbers schemas and channels with 16 bits.
     #[error("a part holds at most 65535 {kind}")]
     TooMany {
@@ -85,7 +92,7 @@ impl PartError {
     pub fn take_lost(&mut self) -> Vec<Held> {
         match self {
             Self::Append { lost, .. } | Self::Torn { lost, .. } => std::mem::take(lost),
-            Self::TooMany { .. } => Vec::new(),
+            Self::Sync { .. } | Self::TooMany { .. } => Vec::new(),
         }
     }
 
@@ -93,7 +100,7 @@ impl PartError {
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
         match self {
-            Self::Append { source, .. } | Self::Torn { source, .. } => {
+            Self::Append { source, .. } | Self::Torn { source, .. } | Self::Sync { source } => {
                 matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
             Self::TooMany { .. } => false,
@@ -135,6 +142,7 @@ pub struct PartWriter {
     /// Of everything up to `offset`.
     data_crc: crc32fast::Hasher,
     torn: bool,
+    has_footer: bool,
     schemas: BTreeMap<u16, SchemaDescriptor>,
     channels: BTreeMap<u16, (u16, ChannelDescriptor)>,
     schema_ids: HashMap<SchemaDescriptor, u16>,
@@ -164,6 +172,7 @@ impl PartWriter {
             offset: 0,
             data_crc: crc32fast::Hasher::new(),
             torn: false,
+            has_footer: false,
             schemas: BTreeMap::new(),
             channels: BTreeMap::new(),
             schema_ids: HashMap::new(),
@@ -335,6 +344,19 @@ impl PartWriter {
     /// # Errors
     /// The disk's; may be tried again when room was made.
     pub fn finish(&mut self) -> Result<FinishedPart, PartError> {
+        if !self.has_footer {
+            self.end()?;
+            self.has_footer = true;
+        }
+        self.file.sync_data().map_err(|source| PartError::Sync { source })?;
+        Ok(FinishedPart {
+            bytes: self.offset,
+            messages: self.message_counts.values().sum(),
+            message_times: self.message_times,
+        })
+    }
+
+    fn end(&mut self) -> Result<(), PartError> {
         self.close_chunks_opened_by(i64::MAX)?;
         let mut bytes = Vec::new();
         let crc = self.data_crc.clone().finalize();
@@ -345,15 +367,7 @@ impl PartWriter {
         bytes.extend_from_slice(&summary.bytes);
         record::footer(&mut bytes, &summary.bytes, summary_start, summary_offset_start);
         bytes.extend_from_slice(mcap::MAGIC);
-        self.append(&[&bytes], Vec::new())?;
-        if let Err(source) = self.file.sync_data() {
-            return Err(PartError::Append { offset: self.offset, bytes: 0, lost: Vec::new(), source });
-        }
-        Ok(FinishedPart {
-            bytes: self.offset,
-            messages: self.message_counts.values().sum(),
-            message_times: self.message_times,
-        })
+        self.append(&[&bytes], Vec::new())
     }
 
     fn close_lane(&mut self, lane: usize) -> Result<(), PartError> {

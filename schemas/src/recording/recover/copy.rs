@@ -34,6 +34,8 @@ pub(super) struct Copy<'a> {
     expected: Option<BTreeMap<u16, u64>>,
     /// Whether the next message indexes belong to the last damaged chunk.
     after_damage: bool,
+    /// Whether messages may come out of a chunk whose own head is gone: damage came, and nothing with a CRC since.
+    headless: bool,
 }
 
 /// What a pass did and learnt.
@@ -64,6 +66,7 @@ pub(super) fn copy(
         unverified: BTreeMap::new(),
         expected: None,
         after_damage: false,
+        headless: false,
     };
     while let Some(found) = scanner.next().map_err(Failed::Read)? {
         copy.take(found)?;
@@ -89,8 +92,12 @@ impl Copy<'_> {
             What::Definition { opcode, content } => {
                 self.define(opcode, &content);
             }
-            What::Message { content, in_damaged_chunk } => self.message(&content, in_damaged_chunk)?,
-            What::Chunk { head, stored, records } => self.chunk(&head, &stored, &records)?,
+            What::Message { content, in_damaged_chunk: true } => self.message_of_damaged_chunk(&content)?,
+            What::Message { content, .. } => self.message(&content, self.headless)?,
+            What::Chunk { head, stored, records } => {
+                self.headless = false;
+                self.chunk(&head, &stored, &records)?;
+            }
             What::TornChunk { records, reason } => self.torn(offset, end, &records, &reason)?,
             What::OpenedChunk { reason } => {
                 self.report.damage(offset, reason);
@@ -115,6 +122,7 @@ impl Copy<'_> {
             What::Summary { opcode, content } => self.summary(opcode, &content),
             What::Damaged { reason } => {
                 self.report.lose(offset, end, reason);
+                self.headless = true;
                 // Its message indexes may still come.
                 self.after_damage = !self.report.damaged_chunks.is_empty();
             }
@@ -144,11 +152,16 @@ impl Copy<'_> {
         };
         if unverified {
             *self.unverified.entry(id).or_default() += 1;
-            if let Some(chunk) = self.report.damaged_chunks.last_mut() {
-                chunk.messages += 1;
-            }
         }
         self.rebuild.message(self.sink, id, content).map_err(Failed::Write)
+    }
+
+    fn message_of_damaged_chunk(&mut self, content: &[u8]) -> Result<(), Failed> {
+        let is_described = parse::message(content).is_ok_and(|head| self.ids.channel(head.channel_id).is_some());
+        if is_described && let Some(chunk) = self.report.damaged_chunks.last_mut() {
+            chunk.messages += 1;
+        }
+        self.message(content, true)
     }
 
     fn chunk(&mut self, head: &ChunkHead, stored: &[u8], records: &[u8]) -> Result<(), Failed> {
@@ -176,7 +189,8 @@ impl Copy<'_> {
         let mut at = 0;
         while let Ok(Some(record)) = parse::record_in(records, at) {
             match record.opcode {
-                op::MESSAGE => self.message(record.content, unverified)?,
+                op::MESSAGE if unverified => self.message_of_damaged_chunk(record.content)?,
+                op::MESSAGE => self.message(record.content, false)?,
                 opcode => {
                     self.define(opcode, record.content);
                 }

@@ -210,12 +210,8 @@ impl Plan {
 
     fn intact(&mut self, offset: u64, end: u64, what: What) {
         if !matches!(what, What::MessageIndex(_)) {
-            // A chunk in the middle without all its indexes is not ours; it stays as it is.
-            if !self.indexes_missing.is_empty()
-                && let Some(chunk) = self.rebuild.chunks.last_mut()
-            {
-                chunk.message_index_offsets.clear();
-            }
+            // A chunk in the middle without all its indexes: readers that seek would stumble over what is there instead.
+            self.copy |= !self.indexes_missing.is_empty();
             self.indexes_missing.clear();
         }
         match what {

@@ -287,6 +287,8 @@ impl Scanner {
             Some(_) if head.stored_size > self.options.chunk_bytes_max => "chunk is over the size limit".to_owned(),
             None if end.is_none() => "chunk is cut off or its length is damaged".to_owned(),
             None => "chunk's sizes contradict each other".to_owned(),
+            // A head that is half zeros speaks of an empty chunk.
+            Some(end) if head.stored_size == 0 && end != records_at => "chunk's sizes are damaged".to_owned(),
             Some(end) => {
                 let stored: Bytes = self.source.read(records_at, head.stored_size)?.into();
                 match self.intact(&head, &stored) {

@@ -170,7 +170,8 @@ fn paths(page: &str) -> Vec<String> {
         }
         for code in line.split('`').skip(1).step_by(2) {
             let is_ours = OURS.iter().any(|dir| code.starts_with(dir)) || SOURCES.iter().any(|end| code.ends_with(end));
-            if is_ours && !code.contains(['*', '<', ' ', '…']) {
+            let is_pattern = code.contains(['*', '<', ' ', '…']) || SOURCES.contains(&code);
+            if is_ours && !is_pattern {
                 found.push(code.to_owned());
             }
         }
@@ -187,7 +188,7 @@ fn paths(page: &str) -> Vec<String> {
 #[test]
 fn paths_are_found_in_links_and_code_but_not_in_examples() {
     let page = "See `cli/src/main.rs`, [this](LICENSE#top), [that](https://example.org/a.rs) and `schemas/`.\n\
-        Not `application/json`, `sagwan/v1/<platform>`, `cli/src/*.rs`.\n```sh\nls `tests/none.rs`\n```\n`a.proto`";
+        Not `application/json`, `sagwan/v1/<platform>`, `cli/src/*.rs`, `.proto`.\n```sh\nls `tests/none.rs`\n```\n`a.proto`";
     assert_eq!(paths(page), ["cli/src/main.rs", "schemas/", "LICENSE", "a.proto"]);
 }
 

@@ -353,14 +353,14 @@ fn baseline(session: &Session, out: &Path) -> Result<Measured, Failure> {
         .declare_subscriber(KEY)
         .callback({
             let first = Arc::clone(&first);
+            let clock = SystemClock::new();
             move |sample| {
                 first.note();
                 let topic = usize::from(sample.key_expr().as_bytes().last().map_or(0, |digit| digit - b'0'));
                 let received = native::classify(&sample);
                 let sequence = received.native.map_or(0, |native| native.sequence) as u32;
-                let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-                let message =
-                    (topic % TOPICS, sequence, now.as_nanos() as u64, sample.payload().to_bytes().into_owned());
+                let now = clock.wall().to_mcap();
+                let message = (topic % TOPICS, sequence, now, sample.payload().to_bytes().into_owned());
                 // A full channel blocks the link, which the publisher waits for: nothing is lost.
                 tell.send(message).ok();
             }

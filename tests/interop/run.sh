@@ -8,8 +8,10 @@ target=${CARGO_TARGET_DIR:-$root/target}
 venv=${SAGWAN_INTEROP_VENV:-$target/interop-venv}
 python=${PYTHON:-python3}
 
-export SAGWAN_BIN=${SAGWAN_BIN:-$target/debug/sagwan}
-export SAGWAN_SHARED=${SAGWAN_SHARED:-$root/../shared}
+SAGWAN_BIN=$(realpath -m "${SAGWAN_BIN:-$target/debug/sagwan}")
+SAGWAN_SHARED=$(realpath -m "${SAGWAN_SHARED:-$root/../shared}")
+venv=$(realpath -m "$venv")
+export SAGWAN_BIN SAGWAN_SHARED
 export PYTHONDONTWRITEBYTECODE=1
 
 if [[ ! -x $SAGWAN_BIN ]]; then
@@ -27,4 +29,5 @@ if ! cmp -s "$here/requirements.txt" "$venv/requirements.installed"; then
     cp "$here/requirements.txt" "$venv/requirements.installed"
 fi
 
-exec "$venv/bin/python" -m pytest "$here" --rootdir "$here" -p no:cacheprovider -ra --durations=8 "$@" </dev/null
+cd "$here"
+exec "$venv/bin/python" -m pytest -p no:cacheprovider -ra --durations=8 "$@" </dev/null

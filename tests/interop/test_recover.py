@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,8 +90,9 @@ def assert_recovers(original: Path, damaged: Path, intact: mcaps.Content, exact:
     for key, entries in intact.channels.items():
         have = recovered.channels.get(key, [])
         assert mcaps.is_subsequence(entries, have), f"{key.topic}: {len(entries)} messages are intact, {len(have)} came out"
-    for key, entries in recovered.channels.items():
-        assert mcaps.is_subsequence(entries, whole.channels.get(key, [])), f"{key}: not in the original"
+    # Messages out of damaged chunks are kept, but nobody vouches for them; the report says how many there are.
+    foreign = sum((Counter(e) - Counter(whole.channels.get(k, []))).total() for k, e in recovered.channels.items())
+    assert foreign <= report["unverified"], f"{foreign} messages are not in the original, {report['unverified']} unverified"
     if exact:
         assert not (lines := mcaps.differences(intact, recovered, log_times=True)), "\n".join(lines)
     sagwan.run_ok("check", out)

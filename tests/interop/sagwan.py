@@ -57,6 +57,16 @@ def run_ok(*arguments: object, timeout: float = PATIENCE) -> Finished:
     return finished
 
 
+def check_errors(path: Path) -> set[tuple[str, str | None]]:
+    """Findings of severity error of the project's own checker: rule and topic."""
+    done = run("check", path, "--json")
+    report = done.json()
+    assert not report["not_listed"], f"more findings than are listed: {report['not_listed']}"
+    errors = {(f["id"], f["place"].get("topic")) for f in report["findings"] if f["severity"] == "error"}
+    assert done.code == (3 if errors else 0), str(done)
+    return errors
+
+
 def free_endpoint() -> str:
     """A TCP endpoint on loopback that nobody listens on."""
     with socket.socket() as probe:

@@ -111,7 +111,8 @@ def test_a_platform_is_recorded_completely_and_decodes(kind: str, recorder, tmp_
         counts[topic] = counts.get(topic, 0) + 1
         match message.DESCRIPTOR.full_name:
             case "foxglove.CompressedImage":
-                size += assert_is_picture(topic, message, IMAGE_SIZES[kind])
+                # Every picture's frame, and every tenth one's pixels, which take most of the time here.
+                size += assert_is_picture(topic, message, IMAGE_SIZES[kind], whole=counts[topic] % 10 == 1)
             case "foxglove.PointCloud":
                 assert_is_point_cloud(topic, message)
     # A latched value may be in the recording once more: as it was sent, and as it was asked for.
@@ -141,12 +142,14 @@ def assert_contract(run: Run) -> None:
             assert LEAST_RATE * expected <= len(entries) <= 1.1 * expected + 1, f"{topic}: {len(entries)} of {expected}"
 
 
-def assert_is_picture(topic: str, message: Any, size: tuple[int, int]) -> int:
-    """A whole JPEG of the right size that is no plain surface."""
+def assert_is_picture(topic: str, message: Any, size: tuple[int, int], whole: bool) -> int:
+    """A complete JPEG of the right size; with `whole`, also that it decodes and is no plain surface."""
+    assert message.data.endswith(b"\xff\xd9"), f"{topic}: the JPEG has no end"
     with Image.open(io.BytesIO(message.data)) as image:
-        image.load()
         assert (image.format, image.size) == ("JPEG", size), f"{topic}: {image.format} {image.size}"
-        assert len(image.resize((16, 12)).getcolors(192) or []) != 1, f"{topic}: all of one colour"
+        if whole:
+            image.load()
+            assert len(image.resize((16, 12)).getcolors(192) or []) != 1, f"{topic}: all of one colour"
     return len(message.data)
 
 

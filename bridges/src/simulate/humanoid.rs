@@ -112,7 +112,7 @@ impl Humanoid {
     fn camera(&self, stream: &Stream) -> Box<dyn Source> {
         let (plan, mount, lens) = (Arc::clone(&self.plan), self.mount(&stream.frame), view::lens());
         let mut still: Option<Canvas> = None;
-        Box::new(ImageSource::new(&stream.frame, lens, move |canvas: &mut Canvas, seconds| {
+        Box::new(ImageSource::new(&stream.frame, lens, move |canvas: &mut Canvas, lens, seconds| {
             let (room, scene) = (view::room(), plan.scene(seconds - RESPONSE));
             let camera = mount.camera(lens, &scene);
             if mount.is_fixed() {

@@ -17,7 +17,7 @@ use super::{
         camera::Lens,
         canvas::Canvas,
         counter,
-        jpeg::{JpegEncoder, JpegError},
+        jpeg::{ENLARGEMENT, JpegEncoder, JpegError},
     },
 };
 
@@ -73,6 +73,7 @@ pub fn is_heavy(stream: &Stream) -> bool {
 /// A camera that draws a scene.
 pub struct ImageSource<D> {
     frame: String,
+    lens: Lens,
     canvas: Canvas,
     jpeg: Option<JpegEncoder>,
     draw: D,
@@ -84,20 +85,21 @@ impl<D> std::fmt::Debug for ImageSource<D> {
     }
 }
 
-impl<D: FnMut(&mut Canvas, f64) + Send> ImageSource<D> {
-    /// `draw(canvas, seconds)` paints the whole image.
+impl<D: FnMut(&mut Canvas, Lens, f64) + Send> ImageSource<D> {
+    /// `draw(canvas, lens, seconds)` paints the whole image as `lens` shows it: smaller, the encoder enlarges it.
     pub fn new(frame: &str, lens: Lens, draw: D) -> Self {
+        let lens = lens.shrunk(ENLARGEMENT);
         let canvas = Canvas::new(lens.width, lens.height);
-        Self { frame: frame.to_owned(), canvas, jpeg: None, draw }
+        Self { frame: frame.to_owned(), lens, canvas, jpeg: None, draw }
     }
 }
 
 /// Quality of the JPEG images, 1…100.
-const JPEG_QUALITY: u8 = 85;
+const JPEG_QUALITY: u8 = 75;
 
-impl<D: FnMut(&mut Canvas, f64) + Send> Source for ImageSource<D> {
+impl<D: FnMut(&mut Canvas, Lens, f64) + Send> Source for ImageSource<D> {
     fn sample(&mut self, moment: &Moment) -> Result<Vec<u8>, JpegError> {
-        (self.draw)(&mut self.canvas, moment.seconds);
+        (self.draw)(&mut self.canvas, self.lens, moment.seconds);
         counter::draw(&mut self.canvas, moment.index);
         let encoder = match &mut self.jpeg {
             Some(encoder) => encoder,

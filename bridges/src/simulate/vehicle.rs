@@ -30,7 +30,7 @@ use super::{
         ImageSource, Moment, Source, World, calibration, diagonal, fx_pose, fx_time, fx_vector, mount, pose,
         proto_time, static_transforms, vector,
     },
-    scene::{camera::Camera, canvas::Canvas},
+    scene::{camera::Camera, canvas::Canvas, texture::fixed},
 };
 
 /// Where the map's origin is.
@@ -58,7 +58,7 @@ impl Vehicle {
     #[must_use]
     pub fn new(profile: &Profile, seed: u64) -> Self {
         let traffic = Traffic::new(seed);
-        let town = Town::new(&traffic.fixtures);
+        let town = Town::new(&traffic);
         Self { profile: profile.clone(), traffic: Arc::new(traffic), town: Arc::new(town), noise: Noise::new(seed) }
     }
 
@@ -78,7 +78,7 @@ impl Vehicle {
     fn camera(&self, stream: &Stream) -> Box<dyn Source> {
         let (traffic, town) = (Arc::clone(&self.traffic), Arc::clone(&self.town));
         let (mount, lens) = (mount(&self.profile, &stream.frame), view::lens(&stream.frame));
-        Box::new(ImageSource::new(&stream.frame, lens, move |canvas: &mut Canvas, seconds| {
+        Box::new(ImageSource::new(&stream.frame, lens, move |canvas: &mut Canvas, lens, seconds| {
             let camera = Camera { lens, world_from_camera: traffic.ego(seconds).pose * mount };
             town.draw(canvas, &camera, &traffic.users(seconds));
         }))
@@ -124,7 +124,8 @@ fn point_cloud(traffic: Arc<Traffic>, noise: Noise, frame: String, mount: Isomet
         let data = lidar.scan(&obstacles, noise.at(moment.index), |x, y| {
             let (x, y) = (f64::from(x), f64::from(y));
             let map = [at.x + cos * x - sin * y, at.y + sin * x + cos * y];
-            let texel = [0, 1].map(|axis| ((map[axis] - texture_origin[axis]) / road::TEXEL) as f32);
+            let texel = [0, 1].map(|axis| ((map[axis] - texture_origin[axis]) / road::TEXEL) as f32)
+                .map(fixed);
             // White marks shine, asphalt hardly does.
             f32::from(ground.color(texel[0], texel[1]).luma()) * 0.4
         });

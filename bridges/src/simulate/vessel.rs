@@ -108,7 +108,7 @@ impl Vessel {
 
     fn camera(&self, stream: &Stream) -> Box<dyn Source> {
         let (sea, mount, lens) = (Arc::clone(&self.sea), mount(&self.profile, &stream.frame), view::lens());
-        Box::new(ImageSource::new(&stream.frame, lens, move |canvas: &mut Canvas, seconds| {
+        Box::new(ImageSource::new(&stream.frame, lens, move |canvas: &mut Canvas, lens, seconds| {
             let own = sea.pose(seconds);
             let camera = Camera { lens, world_from_camera: own * mount };
             let ships: Vec<_> = sea.fleet.iter().map(|ship| ship.state(seconds)).collect();

@@ -25,6 +25,13 @@ impl Lens {
         Self { width, height, focal, center: [width as f64 / 2.0, height as f64 * horizon] }
     }
 
+    /// The same view with so many times fewer pixels in each direction.
+    #[must_use]
+    pub fn shrunk(self, by: usize) -> Self {
+        let center = self.center.map(|c| c / by as f64);
+        Self { width: self.width / by, height: self.height / by, focal: self.focal / by as f64, center }
+    }
+
     /// Intrinsics `K`, 3×3 row-major, pixels.
     #[must_use]
     pub fn intrinsics(&self) -> [f64; 9] {
@@ -79,6 +86,24 @@ impl Camera {
     fn pixel(&self, p: &Point3<f64>) -> [f64; 2] {
         let Lens { focal, center, .. } = self.lens;
         [center[0] + focal * p.x / p.z, center[1] + focal * p.y / p.z]
+    }
+
+    /// A convex face in the image, without texture; false where it is behind the camera or seen edge-on.
+    ///
+    /// `corners` and `normal` are in the camera's frame; the normal may have any length.
+    pub fn face(&self, corners: &[Point3<f64>], normal: &Vector3<f64>, image: &mut Projected) -> bool {
+        let Some(first) = corners.first() else { return false };
+        let distance = normal.dot(&first.coords);
+        image.corners.clear();
+        if corners.iter().all(|corner| corner.z >= NEAR) {
+            image.corners.extend(corners.iter().map(|p| self.pixel(p).map(|v| v as f32)));
+        } else {
+            image.corners.extend(clip(corners).iter().map(|p| self.pixel(p).map(|v| v as f32)));
+        }
+        let Lens { focal, center, .. } = self.lens;
+        let n = normal / distance;
+        image.plane[0] = [n.x / focal, n.y / focal, n.z - (n.x * center[0] + n.y * center[1]) / focal];
+        distance != 0.0 && image.corners.len() > 2
     }
 
     /// A convex polygon of the world in the image; `None` where it is behind the camera or seen edge-on.
@@ -155,6 +180,10 @@ mod tests {
         let plane = TexturePlane { origin: Point3::origin(), along_u: Vector3::x(), along_v: Vector3::y() };
         let corners = [[2.0, -1.0], [6.0, -1.0], [6.0, 1.0], [-6.0, 1.0]].map(|[x, y]| Point3::new(x, y, 0.0));
         let polygon = camera.polygon(&corners, &plane).map(|p| p.plane).unwrap_or_default();
+        let (local, mut face) = (corners.map(|c| camera.world_from_camera.inverse() * c), Projected::default());
+        let normal = camera.world_from_camera.rotation.inverse() * Vector3::z();
+        assert!(camera.face(&local, &normal, &mut face));
+        assert!((0..3).all(|i| (face.plane[0][i] - polygon[0][i]).abs() < 1e-12), "the same without texture");
         let ([x, y], depth) = camera.project(&Point3::new(3.0, 0.5, 0.0)).unwrap_or_default();
         let at = |i: usize| polygon[i][0] * x + polygon[i][1] * y + polygon[i][2];
         assert!((at(0) * depth - 1.0).abs() < 1e-9, "{}", at(0) * depth);

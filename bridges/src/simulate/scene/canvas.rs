@@ -2,7 +2,7 @@
 //!
 //! Pixels are YCbCr as JPEG wants them (JFIF, full range), so that no frame is ever converted.
 
-use super::texture::Texture;
+use super::texture::{Texture, fixed};
 
 /// A colour: Y, Cb, Cr from the lowest byte up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -175,11 +175,9 @@ impl Canvas {
     /// Fills a polygon where it is nearest.
     pub fn fill(&mut self, polygon: &Projected, paint: Paint<'_>) {
         let rows = self.scan(&polygon.corners);
-        for y in rows {
-            let (left, right) = self.spans[y];
-            // A pixel belongs to the polygon that holds its centre.
-            let from = (left - 0.5).ceil().max(0.0) as usize;
-            let to = ((right - 0.5).ceil().max(0.0) as usize).min(self.width);
+        for y in rows.clone() {
+            let (left, right) = self.spans[y - rows.start];
+            let (from, to) = (first_pixel(left), first_pixel(right).min(self.width));
             if from >= to {
                 continue;
             }
@@ -210,31 +208,37 @@ impl Canvas {
         if corners.len() < 3 || !(bottom - top).is_finite() {
             return 0..0;
         }
-        let first = (top - 0.5).ceil().max(0.0) as usize;
-        let end = ((bottom - 0.5).ceil().max(0.0) as usize).min(self.height);
+        let end = first_pixel(bottom).min(self.height);
+        let first = first_pixel(top).min(end);
         self.spans.clear();
-        self.spans.resize(self.height, (f32::MAX, f32::MIN));
+        self.spans.resize(end - first, (f32::MAX, f32::MIN));
         for (a, b) in corners.iter().zip(corners.iter().cycle().skip(1)) {
             let (upper, lower) = if a[1] <= b[1] { (a, b) } else { (b, a) };
             let slope = (lower[0] - upper[0]) / (lower[1] - upper[1]).max(1e-9);
-            let from = (upper[1] - 0.5).ceil().max(0.0) as usize;
-            let to = ((lower[1] - 0.5).ceil().max(0.0) as usize).min(end);
-            for (y, span) in self.spans.iter_mut().enumerate().take(to).skip(from) {
+            let to = first_pixel(lower[1]).min(end);
+            let from = first_pixel(upper[1]).min(to);
+            for (y, span) in (from..to).zip(&mut self.spans[from - first..]) {
                 let x = upper[0] + slope * (y as f32 + 0.5 - upper[1]);
                 *span = (span.0.min(x), span.1.max(x));
             }
         }
-        first..end.max(first)
+        first..end
     }
 }
 
-fn fill_flat(pixels: &mut [u32], depths: &mut [f32], color: Color, mut inverse: f32, step: f32) {
-    for (pixel, depth) in pixels.iter_mut().zip(depths) {
-        if inverse > *depth {
-            *depth = inverse;
-            *pixel = color.0;
-        }
-        inverse += step;
+/// The first pixel whose centre lies beyond an edge: a pixel belongs to the polygon that holds its centre.
+#[inline]
+fn first_pixel(edge: f32) -> usize {
+    (edge + 0.5).max(0.0) as usize
+}
+
+fn fill_flat(pixels: &mut [u32], depths: &mut [f32], color: Color, start: f32, step: f32) {
+    // Without branches and running sums, so that the compiler handles several pixels at once.
+    for (nth, (pixel, depth)) in (0_i32..).zip(pixels.iter_mut().zip(depths)) {
+        let inverse = start + step * nth as f32;
+        let nearer = inverse > *depth;
+        *depth = if nearer { inverse } else { *depth };
+        *pixel = if nearer { color.0 } else { *pixel };
     }
 }
 
@@ -256,6 +260,7 @@ fn fill_texture(
         let end = [start[0] + step[0] * count, start[1] + step[1] * count, start[2] + step[2] * count];
         let (end_u, end_v) = coordinates(end);
         let (du, dv) = ((end_u - u) / count, (end_v - v) / count);
+        let [mut at_u, mut at_v, step_u, step_v] = [u, v, du, dv].map(fixed);
         let weight = haze.weight(start[0]);
         // Rows far away jump over more texels downwards than sideways: 1/z shrinks them once more.
         let sampler = texture.sampler(du, dv, start[0]);
@@ -263,11 +268,11 @@ fn fill_texture(
         for (pixel, depth) in pixels.iter_mut().zip(depths) {
             if inverse > *depth {
                 *depth = inverse;
-                *pixel = sampler.color(u, v).mix(haze.color, weight).0;
+                *pixel = sampler.color(at_u, at_v).mix(haze.color, weight).0;
             }
             inverse += step[0];
-            u += du;
-            v += dv;
+            at_u = at_u.wrapping_add(step_u);
+            at_v = at_v.wrapping_add(step_v);
         }
         (start, u, v) = (end, end_u, end_v);
     }

@@ -3,17 +3,21 @@
 //! 32 blocks of 8 × 8 pixels in the lowest rows from the left edge, most significant bit first, white for 1. Blocks
 //! coincide with JPEG's, so they survive any quality.
 
-use super::canvas::{Canvas, Color};
+use super::{
+    canvas::{Canvas, Color},
+    jpeg::ENLARGEMENT,
+};
 
-/// Edge of one block, pixels.
+/// Edge of one block in the image, pixels; on the canvas it is smaller.
 pub const BLOCK: usize = 8;
 
 /// Draws the lowest 32 bits of `number`.
 pub fn draw(canvas: &mut Canvas, number: u64) {
-    let y = canvas.height().saturating_sub(BLOCK);
+    let edge = BLOCK / ENLARGEMENT;
+    let y = canvas.height().saturating_sub(edge);
     for bit in 0..32 {
         let color = if (number >> (31 - bit)) & 1 == 1 { Color::rgb(255, 255, 255) } else { Color::rgb(0, 0, 0) };
-        canvas.block(bit * BLOCK, y, BLOCK, BLOCK, color);
+        canvas.block(bit * edge, y, edge, edge, color);
     }
 }
 
@@ -31,9 +35,9 @@ mod tests {
     #[test]
     fn what_was_drawn_is_read() {
         for number in [0, 1, 0x8000_0001, u64::from(u32::MAX), 123_456_789] {
-            let mut canvas = Canvas::new(320, 32);
+            let mut canvas = Canvas::new(160, 16);
             draw(&mut canvas, number);
-            assert_eq!(u64::from(read(32, |x, y| canvas.color(x, y).luma())), number);
+            assert_eq!(u64::from(read(32, |x, y| canvas.color(x / ENLARGEMENT, y / ENLARGEMENT).luma())), number);
         }
     }
 }

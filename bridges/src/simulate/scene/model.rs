@@ -4,7 +4,7 @@ use nalgebra::{Isometry3, Point3, Vector3};
 
 use super::{
     camera::{Camera, TexturePlane},
-    canvas::{Canvas, Color, Haze, Paint},
+    canvas::{Canvas, Color, Haze, Paint, Projected},
 };
 
 /// One convex face; its corners run counter-clockwise seen from outside.
@@ -105,24 +105,26 @@ impl Model {
 
     /// Draws what the camera sees of it.
     pub fn draw(&self, canvas: &mut Canvas, camera: &Camera, world_from_model: &Isometry3<f64>, light: &Light) {
-        let eye = Point3::from(camera.world_from_camera.translation.vector);
-        let mut corners = Vec::with_capacity(16);
+        let camera_from_model = camera.world_from_camera.inverse() * world_from_model;
+        let eye = camera_from_model.inverse() * Point3::origin();
+        let sun = world_from_model.rotation.inverse() * light.sun;
+        let (mut corners, mut image) = (Vec::with_capacity(16), Projected::default());
         for face in &self.faces {
-            corners.clear();
-            corners.extend(face.corners.iter().map(|corner| world_from_model * corner));
-            let [a, b, c, ..] = corners[..] else { continue };
+            let [a, b, c, ..] = face.corners[..] else { continue };
             let normal = (b - a).cross(&(c - a));
-            let size = normal.norm();
-            if size <= 0.0 || normal.dot(&(eye - a)) <= 0.0 {
+            if normal.dot(&(eye - a)) <= 0.0 {
                 continue;
             }
-            let plane = TexturePlane { origin: a, along_u: b - a, along_v: c - a };
-            let Some(polygon) = camera.polygon(&corners, &plane) else { continue };
-            let sun = (normal.dot(&light.sun) / size).max(0.0);
+            corners.clear();
+            corners.extend(face.corners.iter().map(|corner| camera_from_model * corner));
+            if !camera.face(&corners, &(camera_from_model.rotation * normal), &mut image) {
+                continue;
+            }
+            let sun = (normal.dot(&sun) / normal.norm()).max(0.0);
             let brightness = light.ambient + (1.0 - light.ambient) * sun;
             let weight = light.haze.weight((1.0 / (eye - a).norm()) as f32);
             let color = face.color.lit(brightness as f32).mix(light.haze.color, weight);
-            canvas.fill(&polygon, Paint::Flat(color));
+            canvas.fill(&image, Paint::Flat(color));
         }
     }
 }

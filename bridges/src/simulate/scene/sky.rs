@@ -90,13 +90,14 @@ impl Sky {
             })
             .collect();
         let lowest = columns.iter().map(|c| c.1).max().unwrap_or(0) / 16 + 1;
-        let scale = ELEVATIONS as f64 / (TOP * lens.focal * 16.0);
+        // Rows of the panorama per sixteenth of a pixel, times 2^16.
+        let scale = (65536.0 * ELEVATIONS as f64 / (TOP * lens.focal * 16.0)) as i32;
         for y in 0..canvas.height().min(usize::try_from(lowest).unwrap_or(0)) {
             let row = canvas.row_mut(y);
             for (pixel, &(column, horizon)) in row.iter_mut().zip(&columns) {
                 let above = (horizon - (y as i32) * 16).max(0);
-                let elevation = ((f64::from(above) * scale) as usize).min(ELEVATIONS - 1);
-                *pixel = self.pixels[elevation * BEARINGS + column];
+                let elevation = ((above * scale) >> 16).min(ELEVATIONS as i32 - 1);
+                *pixel = self.pixels[elevation as usize * BEARINGS + column];
             }
         }
     }

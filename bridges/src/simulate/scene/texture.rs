@@ -22,8 +22,18 @@ struct Level {
 #[derive(Clone, Copy, Debug)]
 pub struct Sampler<'a> {
     level: &'a Level,
-    scale: f32,
+    shift: u32,
     smooth: bool,
+}
+
+/// Texel coordinates have so many bits behind the point.
+const FRACTION: u32 = 12;
+
+/// A texel coordinate as samplers take it; far outside it saturates.
+#[must_use]
+#[inline]
+pub fn fixed(coordinate: f32) -> i32 {
+    (coordinate * (1_u32 << FRACTION) as f32) as i32
 }
 
 impl Texture {
@@ -57,9 +67,10 @@ impl Texture {
         let along = self.steepness / (inverse_depth * inverse_depth).max(1e-9);
         // Between both: the longer side alone would smear what the shorter one still shows.
         let footprint = across.max((across * along).sqrt());
-        let wanted = footprint.max(1.0).log2() as usize;
+        // The exponent of a floating point number is its logarithm.
+        let wanted = (footprint.max(1.0).to_bits() >> 23) as usize - 127;
         let level = wanted.min(self.levels.len() - 1);
-        Sampler { level: &self.levels[level], scale: 1.0 / (1_u32 << level) as f32, smooth: footprint < 0.7 }
+        Sampler { level: &self.levels[level], shift: FRACTION + level as u32, smooth: footprint < 0.7 }
     }
 }
 
@@ -87,18 +98,17 @@ impl Level {
 }
 
 impl Sampler<'_> {
-    /// The colour at texel `(u, v)` of the finest level.
+    /// The colour at texel `(u, v)` of the finest level, see [`fixed`].
     #[must_use]
     #[inline]
-    pub fn color(&self, u: f32, v: f32) -> Color {
-        let (u, v) = (u * self.scale, v * self.scale);
+    pub fn color(&self, u: i32, v: i32) -> Color {
         if !self.smooth {
-            return self.level.texel(u.floor() as i32, v.floor() as i32);
+            return self.level.texel(u >> self.shift, v >> self.shift);
         }
-        let (u, v) = (u - 0.5, v - 0.5);
-        let (left, top) = (u.floor(), v.floor());
-        let (right, down) = (((u - left) * 256.0) as u32, ((v - top) * 256.0) as u32);
-        let (left, top) = (left as i32, top as i32);
+        // Only where the finest level is too coarse.
+        let [u, v] = [u, v].map(|at| at.wrapping_sub(1 << (FRACTION - 1)));
+        let [right, down] = [u, v].map(|at| (at >> (FRACTION - 8)) as u32 & 255);
+        let [left, top] = [u, v].map(|at| at >> FRACTION);
         let upper = self.level.texel(left, top).mix(self.level.texel(left + 1, top), right);
         let lower = self.level.texel(left, top + 1).mix(self.level.texel(left + 1, top + 1), right);
         upper.mix(lower, down)
@@ -113,7 +123,8 @@ mod tests {
     fn textures_repeat_and_average() {
         let texture = Texture::paint(3, 2, 0.0, |u, _| Color::ycc(if u % 2 == 0 { 0.0 } else { 200.0 }, 128.0, 128.0));
         let fine = texture.sampler(1.0, 0.0, 1.0);
-        assert_eq!((fine.color(0.5, 0.5).luma(), fine.color(-0.5, 9.0).luma()), (0, 200));
-        assert_eq!(texture.sampler(2.0, 0.0, 1.0).color(0.5, 0.5).luma(), 100);
+        let at = |u, v| fine.color(fixed(u), fixed(v)).luma();
+        assert_eq!((at(0.5, 0.5), at(-0.5, 9.0)), (0, 200));
+        assert_eq!(texture.sampler(2.0, 0.0, 1.0).color(fixed(0.5), fixed(0.5)).luma(), 100);
     }
 }

@@ -94,8 +94,8 @@ pub fn ground() -> &'static Texture {
     GROUND.get_or_init(|| {
         let palette = Palette::new();
         let [left, bottom] = texture_origin();
-        // Focal length near 850 px, camera 1.5 m over the ground.
-        let steepness = (1.0 / (850.0 * 1.5 * TEXEL)) as f32;
+        // Focal length near 420 px, camera 1.5 m over the ground.
+        let steepness = (1.0 / (420.0 * 1.5 * TEXEL)) as f32;
         Texture::paint(SIZE_LOG2[0], SIZE_LOG2[1], steepness, |u, v| {
             palette.color(left + (u as f64 + 0.5) * TEXEL, bottom + (v as f64 + 0.5) * TEXEL, (u + v * 4096) as u64)
         })
@@ -168,7 +168,7 @@ pub fn meadow() -> &'static Texture {
     static MEADOW: OnceLock<Texture> = OnceLock::new();
     MEADOW.get_or_init(|| {
         let palette = Palette::new();
-        Texture::paint(7, 7, 0.002, |u, v| {
+        Texture::paint(7, 7, 0.004, |u, v| {
             let patch = value_noise(palette.noise.at(3), u as f64 / 16.0, v as f64 / 16.0, [8; 2]) as f32;
             palette.grass.lit(0.78 + 0.3 * patch)
         })

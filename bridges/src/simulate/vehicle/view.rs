@@ -15,7 +15,7 @@ use super::{
         },
     },
     road,
-    traffic::{Fixture, RoadUser, UserKind},
+    traffic::{Fixture, RoadUser, Traffic, UserKind},
 };
 
 const PAINTS: [[u8; 3]; 8] = [
@@ -59,21 +59,39 @@ pub fn lens(frame: &str) -> Lens {
     Lens::new(1280, 720, field_of_view, 0.45)
 }
 
-/// Models of everything that stands still, built once.
+/// Beyond this a house shows no pillars, metres.
+const DETAIL_REACH: f64 = 60.0;
+
+/// Models of everything, built once.
 #[derive(Debug)]
 pub struct Town {
-    fixtures: Vec<(Isometry3<f64>, f64, Model)>,
+    fixtures: Vec<Standing>,
+    /// By road user's id.
+    users: Vec<Model>,
+}
+
+/// Something that does not move.
+#[derive(Debug)]
+struct Standing {
+    pose: Isometry3<f64>,
+    radius: f64,
+    /// Seen from near, in addition.
+    detail: Model,
+    model: Model,
 }
 
 impl Town {
     /// Builds the models.
     #[must_use]
-    pub fn new(fixtures: &[Fixture]) -> Self {
+    pub fn new(traffic: &Traffic) -> Self {
         let build = |fixture: &Fixture| {
-            let model = if fixture.is_tree { tree(fixture) } else { house(fixture) };
-            (fixture.pose, fixture.size[0].hypot(fixture.size[1]) / 2.0, model)
+            let (model, detail) = if fixture.is_tree { (tree(fixture), Model::default()) } else { house(fixture) };
+            Standing { pose: fixture.pose, radius: fixture.size[0].hypot(fixture.size[1]) / 2.0, model, detail }
         };
-        Self { fixtures: fixtures.iter().map(build).collect() }
+        Self {
+            fixtures: traffic.fixtures.iter().map(build).collect(),
+            users: traffic.users(0.0).iter().map(model).collect(),
+        }
     }
 
     /// Draws the whole image.
@@ -82,16 +100,22 @@ impl Town {
         sky().draw(canvas, camera);
         draw_ground(canvas, camera);
         let light = light();
-        for user in users.iter().filter(|user| near(camera, &user.pose, 6.0, 200.0)) {
+        let in_sight = |user: &&RoadUser| near(camera, &user.pose, 6.0, 200.0);
+        for user in users.iter().filter(in_sight) {
             draw_shadow(canvas, camera, user);
         }
-        for (pose, radius, model) in &self.fixtures {
+        for Standing { pose, radius, model, detail } in &self.fixtures {
             if near(camera, pose, *radius, 260.0) {
                 model.draw(canvas, camera, pose, &light);
             }
+            if near(camera, pose, *radius, DETAIL_REACH) {
+                detail.draw(canvas, camera, pose, &light);
+            }
         }
-        for user in users.iter().filter(|user| near(camera, &user.pose, 6.0, 220.0)) {
-            model(user).draw(canvas, camera, &user.pose, &light);
+        for user in users.iter().filter(in_sight) {
+            if let Some(model) = self.users.get(user.id) {
+                model.draw(canvas, camera, &user.pose, &light);
+            }
         }
     }
 }
@@ -100,7 +124,7 @@ impl Town {
 fn near(camera: &Camera, pose: &Isometry3<f64>, radius: f64, reach: f64) -> bool {
     let at = camera.world_from_camera.inverse_transform_point(&Point3::from(pose.translation.vector));
     let half_width = camera.lens.width as f64 / 2.0 / camera.lens.focal;
-    at.z > -radius && at.z < reach && at.x.abs() - 2.0 * radius < half_width * at.z.max(0.0) + radius
+    at.z > -radius && at.z < reach && at.x.abs() < half_width * at.z + radius * half_width.hypot(1.0)
 }
 
 fn draw_ground(canvas: &mut Canvas, camera: &Camera) {
@@ -247,7 +271,8 @@ fn pedestrian(coat: Color) -> Model {
         .with(Model::cylinder(0.112, 1.64, 1.74, 8, Color::rgb(40, 32, 28)))
 }
 
-fn house(fixture: &Fixture) -> Model {
+/// A house, and its pillars.
+fn house(fixture: &Fixture) -> (Model, Model) {
     let [length, width, height] = fixture.size;
     let (l, w) = (length / 2.0, width / 2.0);
     let wall = color(&WALLS, fixture.look);
@@ -261,20 +286,21 @@ fn house(fixture: &Fixture) -> Model {
         let z = 1.2 + 3.0 * floor as f64;
         model = model.with(Model::cuboid([-l - 0.03, -w - 0.03, z], [l + 0.03, w + 0.03, z + 1.5], glass));
     }
+    let mut pillars = Model::default();
     let pillar = |x: f64, y: f64, half: [f64; 2]| {
         Model::cuboid([x - half[0], y - half[1], 0.0], [x + half[0], y + half[1], height], wall)
     };
     let columns = (length / 2.6) as usize;
     for i in 0..=columns {
         let x = -l + length * i as f64 / columns.max(1) as f64;
-        model = model.with(pillar(x, -w, [0.45, 0.06])).with(pillar(x, w, [0.45, 0.06]));
+        pillars = pillars.with(pillar(x, -w, [0.45, 0.06])).with(pillar(x, w, [0.45, 0.06]));
     }
     let rows = (width / 2.6) as usize;
     for i in 0..=rows {
         let y = -w + width * i as f64 / rows.max(1) as f64;
-        model = model.with(pillar(-l, y, [0.06, 0.45])).with(pillar(l, y, [0.06, 0.45]));
+        pillars = pillars.with(pillar(-l, y, [0.06, 0.45])).with(pillar(l, y, [0.06, 0.45]));
     }
-    model
+    (model, pillars)
 }
 
 fn tree(fixture: &Fixture) -> Model {

@@ -48,7 +48,7 @@ fn sea() -> &'static Texture {
         let (deep, crest, foam) = (Color::rgb(24, 66, 92), Color::rgb(92, 142, 160), Color::rgb(226, 236, 238));
         // Cells across the texture and share: long waves and ripples on them. Crests are longer than waves.
         let octaves = [(12_u64, 0.32), (28, 0.24), (60, 0.20), (120, 0.14), (240, 0.10)];
-        Texture::paint(9, 9, (1.0 / (830.0 * 4.2 * TEXEL)) as f32, |u, v| {
+        Texture::paint(9, 9, (1.0 / (415.0 * 4.2 * TEXEL)) as f32, |u, v| {
             let wave = |(cells, share): (u64, f64)| {
                 let (x, y) = (u as f64 / 512.0 * cells as f64, v as f64 / 512.0 * (cells / 2) as f64);
                 share * value_noise(noise.at(cells), x, y, [cells, cells / 2])

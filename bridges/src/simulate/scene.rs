@@ -1,4 +1,4 @@
-//! What simulated cameras see: a small software renderer and a JPEG encoder that skips what did not move.
+//! What simulated cameras see: a small software renderer at half their size and a JPEG encoder that enlarges.
 //!
 //! World frames are right-handed, metres, z up. Camera frames are optical: x right, y down, z forward.
 //! Knows no platform and no stream.

@@ -124,8 +124,7 @@ fn point_cloud(traffic: Arc<Traffic>, noise: Noise, frame: String, mount: Isomet
         let data = lidar.scan(&obstacles, noise.at(moment.index), |x, y| {
             let (x, y) = (f64::from(x), f64::from(y));
             let map = [at.x + cos * x - sin * y, at.y + sin * x + cos * y];
-            let texel = [0, 1].map(|axis| ((map[axis] - texture_origin[axis]) / road::TEXEL) as f32)
-                .map(fixed);
+            let texel = [0, 1].map(|axis| ((map[axis] - texture_origin[axis]) / road::TEXEL) as f32).map(fixed);
             // White marks shine, asphalt hardly does.
             f32::from(ground.color(texel[0], texel[1]).luma()) * 0.4
         });

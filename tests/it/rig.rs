@@ -313,11 +313,7 @@ pub(crate) fn payload(stream: &str, number: u64, size: usize) -> Vec<u8> {
 
 /// What tells a payload from the others, for people.
 pub(crate) fn head(payload: &[u8]) -> String {
-    payload
-        .rsplitn(2, |byte| *byte == b'#')
-        .last()
-        .map(|head| String::from_utf8_lossy(head).chars().take(20).collect())
-        .unwrap_or_default()
+    String::from_utf8_lossy(payload).splitn(3, '#').take(2).collect::<Vec<_>>().join("#")
 }
 
 pub(crate) fn now() -> Timestamp {

@@ -2,4 +2,5 @@
 
 pub mod native;
 pub mod replay;
+pub mod simulate;
 pub mod wire;

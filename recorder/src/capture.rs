@@ -37,6 +37,16 @@ pub struct Selection {
     pub exclude: Vec<OwnedKeyExpr>,
 }
 
+impl Selection {
+    /// The first of the key expressions to record that matches `key`, unless it is excluded. With overlapping key
+    /// expressions a sample arrives once for each, and only its owner takes it.
+    #[must_use]
+    pub fn owner(&self, key: &KeyExpr<'_>) -> Option<usize> {
+        let excluded = self.exclude.iter().any(|exclude| exclude.intersects(key));
+        if excluded { None } else { self.include.iter().position(|include| include.intersects(key)) }
+    }
+}
+
 /// Capturing could not begin.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

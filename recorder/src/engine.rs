@@ -680,14 +680,15 @@ fn set_aside(storage: &dyn Storage, path: &Path) -> io::Result<()> {
     file.sync_data()
 }
 
-/// Payloads that are compressed already are not compressed again; what nobody declared is stored lightly compressed.
+/// For streams that no profile declares: text and structured messages are compressed lightly; pictures, video and bytes
+/// that nobody can read are stored as they came.
 fn default_compression(channel: &ChannelDescriptor) -> Compression {
-    let name = channel.schema.as_ref().map_or("", |schema| schema.name.as_str());
+    let schema = channel.schema.as_ref().map_or("", |schema| schema.name.as_str());
     let is_compressed =
-        ["CompressedImage", "CompressedVideo", "CompressedPointCloud"].iter().any(|n| name.ends_with(n))
-            || channel.message_encoding.starts_with("image/")
-            || channel.message_encoding.starts_with("video/");
-    if is_compressed { Compression::None } else { Compression::Lz4 }
+        ["CompressedImage", "CompressedVideo", "CompressedPointCloud"].iter().any(|name| schema.ends_with(name));
+    let is_structured =
+        matches!(channel.message_encoding.as_str(), "protobuf" | "cdr" | "json" | "ros1" | "flatbuffer");
+    if is_structured && !is_compressed { Compression::Lz4 } else { Compression::None }
 }
 
 fn loss_summary(ledger: &Ledger) -> LossSummary {

@@ -6,9 +6,12 @@
 pub mod capture;
 pub mod clock;
 pub mod control;
+pub mod daemon;
 pub mod episode;
 pub mod health;
 pub mod ledger;
+pub mod leftover;
+pub mod observe;
 pub mod parts;
 pub mod preflight;
 pub mod queue;

@@ -63,6 +63,8 @@ struct Channel {
     last: Option<Kept>,
     /// The pictures since the last key frame, of a video channel.
     gop: Option<Gop>,
+    /// Written by the recorder itself: in every part, also where it has nothing to tell.
+    own: bool,
 }
 
 /// What stands at the beginning of every part.
@@ -125,7 +127,7 @@ impl Output {
     ) -> Slot {
         let is_video = descriptor.schema.as_ref().is_some_and(|schema| schema.name == video::SCHEMA);
         let gop = (is_video && descriptor.message_encoding == "protobuf").then(Gop::default);
-        self.channels.push(Channel { descriptor, compression, id: None, latched, last: None, gop });
+        self.channels.push(Channel { descriptor, compression, id: None, latched, last: None, gop, own: false });
         Slot(self.channels.len() - 1)
     }
 
@@ -138,7 +140,9 @@ impl Output {
             schema,
             metadata: BTreeMap::new(),
         };
-        self.add_channel(descriptor, Compression::None, false)
+        let slot = self.add_channel(descriptor, Compression::None, false);
+        self.channels[slot.0].own = true;
+        slot
     }
 
     pub(crate) fn descriptor(&self, slot: Slot) -> &ChannelDescriptor {
@@ -266,6 +270,11 @@ impl Output {
                     self.note_failure(error);
                 }
                 self.generation += 1;
+                for slot in
+                    (0..self.channels.len()).filter(|slot| self.channels[*slot].own).map(Slot).collect::<Vec<_>>()
+                {
+                    self.channel_id(slot);
+                }
                 self.repeat_latched(time, now_nanos);
                 self.parts.writer().is_some()
             }

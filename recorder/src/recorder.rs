@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     thread::{self, JoinHandle},
@@ -29,6 +30,7 @@ use crate::{
     control::Command,
     engine::{Engine, EngineParts},
     episode::EpisodeError,
+    leftover,
     output::Preamble,
     parts::PartsError,
     queue::CaptureQueue,
@@ -185,6 +187,8 @@ impl Recorder {
         let id = recording_id(&profile.profile.platform, started, salt);
         let dir = RecordingDir::new(root, &id);
         create_directories(&**storage, root, &dir)?;
+        // Without a file system behind the storage there is nothing to lock, and no other process either.
+        let lock = leftover::lock(&dir.path).ok().flatten();
         let manifest = new_manifest(&id, &options);
         manifest.write(&**storage, &dir.manifest()).map_err(StartError::Manifest)?;
         let preamble = preamble(&manifest, profile, &**clock)?;
@@ -219,6 +223,7 @@ impl Recorder {
             surroundings: surroundings(Arc::clone(storage), dir.path.clone(), min_free)?,
             status: Arc::clone(&status),
             path: dir.path.clone(),
+            _lock: lock,
         };
         let writer = thread::Builder::new()
             .name("sagwan-writer".to_owned())
@@ -303,6 +308,8 @@ struct Writer {
     surroundings: Receiver<Surroundings>,
     status: Arc<Mutex<Arc<Status>>>,
     path: PathBuf,
+    /// Nobody takes the recording for a leftover as long as this is open.
+    _lock: Option<File>,
 }
 
 /// What the writer wants to know of its host and must not wait for.
@@ -346,9 +353,7 @@ impl Writer {
             }
         };
         self.resolver.stop();
-        if let Some(capture) = self.capture.take() {
-            capture.end();
-        }
+        self.end_capture();
         while let Some(batch) = self.queue.take(Duration::ZERO) {
             self.engine.take_in(batch);
         }
@@ -356,6 +361,21 @@ impl Writer {
         let manifest = self.engine.finish(remark).clone();
         *self.status.lock() = Arc::new(self.engine.status());
         Ended { manifest, path: self.path, disk_failed: self.engine.disk_failed() }
+    }
+
+    /// Ends the subscriptions while the queue is still emptied: callbacks that wait for room must get it.
+    fn end_capture(&mut self) {
+        let Some(capture) = self.capture.take() else { return };
+        let ending = thread::Builder::new().name("sagwan-unsubscribe".to_owned()).spawn(move || capture.end());
+        match ending {
+            Ok(ending) => {
+                while !ending.is_finished() {
+                    self.step(BATCH_PATIENCE);
+                }
+            }
+            // The subscriptions went with the closure.
+            Err(error) => tracing::warn!(%error, "cannot start a thread"),
+        }
     }
 
     fn step(&mut self, patience: Duration) {

@@ -1,3 +1,5 @@
+//! Decoders as their users see them: choice of format, limits, places of errors.
+
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{collections::BTreeMap, sync::LazyLock};

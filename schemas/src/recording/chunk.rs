@@ -122,6 +122,8 @@ impl Compressor {
                 let mut encoder = lz4::EncoderBuilder::new()
                     .level(0)
                     .block_mode(lz4::BlockMode::Linked)
+                    // Readers on lz4_flex, Rerun among them, stop at frames with block checksums; the chunk has a CRC.
+                    .block_checksum(lz4::liblz4::BlockChecksum::NoBlockChecksum)
                     .checksum(lz4::ContentChecksum::NoChecksum)
                     .build(&mut self.output)?;
                 encoder.write_all(records)?;

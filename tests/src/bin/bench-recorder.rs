@@ -223,7 +223,7 @@ fn publish(arguments: &[String]) -> Result<(), Failure> {
     while !publishers.iter().all(|p| p.matching_status().wait().is_ok_and(|status| status.matching())) {
         std::thread::sleep(Duration::from_millis(10));
     }
-    let payload = zenoh::bytes::ZBytes::from(vec![0xa5_u8; size]);
+    let payload = zenoh::bytes::ZBytes::from(incompressible(size));
     let instance = 1;
     let begun = Instant::now();
     let mut sent: u64 = 0;
@@ -247,6 +247,17 @@ fn publish(arguments: &[String]) -> Result<(), Failure> {
     session.close().wait()?;
     say(&sent.to_string());
     Ok(())
+}
+
+/// Bytes of a linear congruential generator: nobody's compression makes them smaller.
+fn incompressible(size: usize) -> Vec<u8> {
+    let mut state: u64 = 1;
+    let next = || {
+        // Constants of Knuth's MMIX.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(next).take(size).collect()
 }
 
 /// Waits for the number of samples sent on standard input.
@@ -342,14 +353,14 @@ fn baseline(session: &Session, out: &Path) -> Result<Measured, Failure> {
         .declare_subscriber(KEY)
         .callback({
             let first = Arc::clone(&first);
+            let clock = SystemClock::new();
             move |sample| {
                 first.note();
                 let topic = usize::from(sample.key_expr().as_bytes().last().map_or(0, |digit| digit - b'0'));
                 let received = native::classify(&sample);
                 let sequence = received.native.map_or(0, |native| native.sequence) as u32;
-                let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-                let message =
-                    (topic % TOPICS, sequence, now.as_nanos() as u64, sample.payload().to_bytes().into_owned());
+                let now = clock.wall().to_mcap();
+                let message = (topic % TOPICS, sequence, now, sample.payload().to_bytes().into_owned());
                 // A full channel blocks the link, which the publisher waits for: nothing is lost.
                 tell.send(message).ok();
             }

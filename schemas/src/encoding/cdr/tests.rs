@@ -1,3 +1,5 @@
+//! CDR and ROS 1 payloads against tables of bytes, and hostile ones.
+
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! JSON payloads: what they become, and what is refused where.
+
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use proptest::prelude::*;

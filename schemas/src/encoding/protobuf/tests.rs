@@ -1,3 +1,5 @@
+//! Protobuf payloads against hand-written bytes and against `prost-reflect`.
+
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{collections::BTreeMap, sync::LazyLock};

@@ -1,3 +1,5 @@
+//! ROS message definitions: what is understood, and what is refused where.
+
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Views of protobuf messages.
+
 use bytes::Bytes;
 use foxglove::messages as fx;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Views of value trees: JSON and ROS.
+
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -77,8 +77,9 @@ fn parts_split_without_losing_a_message_and_each_is_whole_alone() {
         let (_, metadata) = part.metadata.iter().find(|(name, _)| name == RECORDING_METADATA).unwrap();
         assert_eq!(metadata["part"], index.to_string());
         assert_eq!(metadata["recording_id"], done.ended.manifest.recording_id);
-        let imu = &part.on("/imu").next().unwrap().channel;
-        assert_eq!(imu.metadata["stream"], "imu");
+        for imu in part.on("/imu") {
+            assert_eq!(imu.channel.metadata["stream"], "imu");
+        }
     }
 }
 

@@ -29,7 +29,7 @@ use sagwan_schemas::{
     time::{Clock, SystemClock, Timestamp},
 };
 use sagwan_tests::{
-    contents::{Contents, Message, read_finished},
+    contents::{Contents, Message, read_finished, read_unfinished},
     disk::{Files, SimulatedDisk},
 };
 use tempfile::TempDir;
@@ -154,6 +154,13 @@ impl Rig {
     /// Waits until so many samples have been received, shed ones included.
     pub(crate) fn until_received(&self, count: u64) {
         self.until(&format!("{count} samples received"), |status| status.received >= count);
+    }
+
+    /// Waits until whole chunks hold messages of a topic: its part and channel are there.
+    pub(crate) fn until_written(&self, topic: &str) {
+        self.until(&format!("{topic} is written"), |_| {
+            self.disk.files().values().any(|content| read_unfinished(content).on(topic).next().is_some())
+        });
     }
 
     /// Ends the recording and reads it.

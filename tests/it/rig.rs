@@ -125,7 +125,7 @@ impl Rig {
     pub(crate) fn plain(&self, key: &'static str, encoding: &str) -> zenoh::pubsub::Publisher<'static> {
         let declared = self.sender.declare_publisher(key).encoding(encoding);
         let publisher = declared.congestion_control(CongestionControl::Block).wait().unwrap();
-        let (sender, changes) = std::sync::mpsc::channel();
+        let (sender, changes) = crossbeam_channel::unbounded();
         let told = move |status: zenoh::matching::MatchingStatus| sender.send(status.matching()).unwrap_or_default();
         publisher.matching_listener().callback(told).background().wait().unwrap();
         if !publisher.matching_status().wait().unwrap().matching() {
@@ -297,7 +297,7 @@ pub(crate) fn declare_as(sender: &Session, stream: &str, topic: &str, encoding: 
 
 /// Waits until the publisher knows its subscriber.
 pub(crate) fn matched(publisher: &Publisher) {
-    let (sender, changes) = std::sync::mpsc::channel();
+    let (sender, changes) = crossbeam_channel::unbounded();
     publisher.on_subscribers(move |has| sender.send(has).unwrap_or_default()).unwrap();
     if !publisher.has_subscriber().unwrap() {
         assert!(changes.recv_timeout(PATIENCE).unwrap());

@@ -346,7 +346,8 @@ impl Engine {
         self.write_gaps();
         let wall = self.clock.wall();
         let counts = self.queue.counts();
-        self.watch.read_clock(Reading { wall, monotonic: self.now_nanos });
+        // Both anew: what came before may have waited for the disk, which is no step of the clock.
+        self.watch.read_clock(Reading::of(&*self.clock));
         self.watch.tick(&mut self.output, &self.ledger, counts);
         self.act_on_triggers();
         if self.output.tick(self.profile.recording.chunk_duration.nanos(), self.now_nanos) {

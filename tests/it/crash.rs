@@ -145,7 +145,7 @@ fn check(
     let mut attachments = BTreeSet::new();
     for (path, content) in disk.files() {
         let name = path.to_string_lossy().into_owned();
-        if name.ends_with(".json") || name.ends_with(".tmp") {
+        if !name.contains("/parts/") {
             continue;
         }
         assert!(name.ends_with(".mcap"), "{}: {name} is left", what());

@@ -248,6 +248,7 @@ fn chunks_that_the_disk_refuses_are_disk_losses_and_nothing_else_is_missing() {
     let imu = rig.publisher("imu");
     let mut truth = send(&imu, "imu", 0, 100, 500);
     rig.until_received(100);
+    rig.until_written("/imu");
     rig.disk.set_append_max(700);
     rig.disk.fail_append(1);
     rig.disk.fail_append(30);
@@ -307,6 +308,7 @@ fn a_part_that_is_torn_is_left_to_recovery_and_the_next_one_goes_on() {
     let imu = rig.publisher("imu");
     let mut truth = send(&imu, "imu", 0, 100, 500);
     rig.until_received(100);
+    rig.until_written("/imu");
     rig.disk.set_append_max(1_000);
     rig.disk.set_truncate_fails(true);
     rig.disk.fail_append(2);

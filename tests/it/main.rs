@@ -5,5 +5,6 @@ mod capture;
 mod crash;
 mod layering;
 mod loss;
+mod process;
 mod rig;
 mod tidy;

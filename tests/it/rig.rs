@@ -29,7 +29,7 @@ use sagwan_schemas::{
     time::{Clock, SystemClock, Timestamp},
 };
 use sagwan_tests::{
-    contents::{Contents, Message, read_finished},
+    contents::{Contents, Message, read_finished, read_unfinished},
     disk::{Files, SimulatedDisk},
 };
 use tempfile::TempDir;
@@ -125,7 +125,7 @@ impl Rig {
     pub(crate) fn plain(&self, key: &'static str, encoding: &str) -> zenoh::pubsub::Publisher<'static> {
         let declared = self.sender.declare_publisher(key).encoding(encoding);
         let publisher = declared.congestion_control(CongestionControl::Block).wait().unwrap();
-        let (sender, changes) = std::sync::mpsc::channel();
+        let (sender, changes) = crossbeam_channel::unbounded();
         let told = move |status: zenoh::matching::MatchingStatus| sender.send(status.matching()).unwrap_or_default();
         publisher.matching_listener().callback(told).background().wait().unwrap();
         if !publisher.matching_status().wait().unwrap().matching() {
@@ -154,6 +154,13 @@ impl Rig {
     /// Waits until so many samples have been received, shed ones included.
     pub(crate) fn until_received(&self, count: u64) {
         self.until(&format!("{count} samples received"), |status| status.received >= count);
+    }
+
+    /// Waits until whole chunks hold messages of a topic: its part and channel are there.
+    pub(crate) fn until_written(&self, topic: &str) {
+        self.until(&format!("{topic} is written"), |_| {
+            self.disk.files().values().any(|content| read_unfinished(content).on(topic).next().is_some())
+        });
     }
 
     /// Ends the recording and reads it.
@@ -290,7 +297,7 @@ pub(crate) fn declare_as(sender: &Session, stream: &str, topic: &str, encoding: 
 
 /// Waits until the publisher knows its subscriber.
 pub(crate) fn matched(publisher: &Publisher) {
-    let (sender, changes) = std::sync::mpsc::channel();
+    let (sender, changes) = crossbeam_channel::unbounded();
     publisher.on_subscribers(move |has| sender.send(has).unwrap_or_default()).unwrap();
     if !publisher.has_subscriber().unwrap() {
         assert!(changes.recv_timeout(PATIENCE).unwrap());
@@ -313,11 +320,7 @@ pub(crate) fn payload(stream: &str, number: u64, size: usize) -> Vec<u8> {
 
 /// What tells a payload from the others, for people.
 pub(crate) fn head(payload: &[u8]) -> String {
-    payload
-        .rsplitn(2, |byte| *byte == b'#')
-        .last()
-        .map(|head| String::from_utf8_lossy(head).chars().take(20).collect())
-        .unwrap_or_default()
+    String::from_utf8_lossy(payload).splitn(3, '#').take(2).collect::<Vec<_>>().join("#")
 }
 
 pub(crate) fn now() -> Timestamp {

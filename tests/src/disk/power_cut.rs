@@ -188,7 +188,7 @@ impl CrashStates {
     /// A journal commits in order: everything up to the last change in that directory becomes durable.
     fn sync_dir(&mut self, dir: &Path) {
         if let Some(last) = self.since.iter().rposition(|(changed, _)| changed == dir) {
-            self.durable = self.since.drain(..=last).last().map(|(_, names)| names).unwrap_or_default();
+            self.durable = self.since.drain(..=last).next_back().map(|(_, names)| names).unwrap_or_default();
         }
     }
 

@@ -99,9 +99,14 @@ impl Rebuild {
         {
             record::schema(&mut bytes, channel.schema_id, schema);
         }
-        record::channel(&mut bytes, channel_id, channel.schema_id, &channel.descriptor);
+        record::channel(&mut bytes, channel_id, self.known_schema(channel.schema_id), &channel.descriptor);
         self.written_channels.insert(channel_id);
         self.write(sink, &bytes)
+    }
+
+    /// The schema's id, or 0 (none) where its record is lost: readers refuse a file that names what it does not hold.
+    fn known_schema(&self, id: u16) -> u16 {
+        if self.definitions.schemas.contains_key(&id) { id } else { 0 }
     }
 
     /// Writes an intact chunk as it is, with message indexes of what it holds.
@@ -283,7 +288,7 @@ impl Rebuild {
         });
         group(&mut out, op::CHANNEL, &mut |out| {
             for channel in self.definitions.channels.values() {
-                record::channel(out, channel.id, channel.schema_id, &channel.descriptor);
+                record::channel(out, channel.id, self.known_schema(channel.schema_id), &channel.descriptor);
             }
         });
         group(&mut out, op::STATISTICS, &mut |out| record::statistics(out, &self.statistics()));

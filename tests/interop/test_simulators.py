@@ -123,7 +123,7 @@ def test_a_platform_is_recorded_completely_and_decodes(kind: str, recorder, tmp_
     sagwan.run_ok("check", run.recording.path)
     for part in run.recording.parts:
         view = mcaps.rerun_view(part, tmp_path)
-        assert not view.problems, f"Rerun finds problems in {view.problems}"
+        assert view.loads and not view.problems, f"Rerun finds problems in {view.problems}"
         assert run.truth.keys() <= view.entities, f"Rerun misses {run.truth.keys() - view.entities}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -204,8 +205,8 @@ class RerunView:
 
     problems: set[str]
     entities: set[str]
-    # Whether what it makes of the file is whole; not so with a schema that it cannot parse.
-    loads: bool
+    # What it converted, but cannot read back: columns, or the whole file where it cannot parse a schema.
+    broken: set[str]
 
 
 def rerun_view(path: Path, scratch: Path) -> RerunView:
@@ -215,10 +216,13 @@ def rerun_view(path: Path, scratch: Path) -> RerunView:
     problems = {line.split()[3] for line in check.splitlines() if line.startswith("PROBLEM")}
     converted = scratch / f"{path.stem}.rrd"
     text = _rerun("mcap", "convert", path, "--application-id", "interop", "--output", converted)
-    loads = "verified without error" in _rerun("rrd", "verify", converted, codes=(0, 1))
+    verified = _rerun("rrd", "verify", converted, codes=(0, 1))
+    broken = set(re.findall(r"Failed to deserialize column ([^ ]+): ", verified))
+    if not broken and "verified without error" not in verified:
+        broken = {"file"}
     converted.unlink()
     entities = {line.strip().rstrip(",") for line in text.splitlines() if line.startswith("    /")}
-    return RerunView(problems, entities, loads)
+    return RerunView(problems, entities, broken)
 
 
 def _rerun(*arguments: object, codes: tuple[int, ...] = (0,)) -> str:

@@ -27,6 +27,9 @@ SECONDS = 5
 LEAST_RATE = float(os.environ.get("SAGWAN_INTEROP_LEAST_RATE", "0.8"))
 IMAGE_SIZES = {"humanoid": (640, 480), "vehicle": (1280, 720), "vessel": (1280, 720)}
 
+# Rerun 0.41 converts a foxglove.LocationFix without the optional colour to something that it refuses itself.
+RERUN_BREAKS = {"/gnss:GeoPoints:colors"}
+
 
 @dataclass(frozen=True)
 class Truth:
@@ -123,7 +126,8 @@ def test_a_platform_is_recorded_completely_and_decodes(kind: str, recorder, tmp_
     sagwan.run_ok("check", run.recording.path)
     for part in run.recording.parts:
         view = mcaps.rerun_view(part, tmp_path)
-        assert view.loads and not view.problems, f"Rerun finds problems in {view.problems}"
+        assert view.broken <= RERUN_BREAKS, f"Rerun cannot load {view.broken - RERUN_BREAKS}"
+        assert not view.problems, f"Rerun finds problems in {view.problems}"
         assert run.truth.keys() <= view.entities, f"Rerun misses {run.truth.keys() - view.entities}"
 
 

@@ -83,6 +83,7 @@ def assert_rerun_agrees(source: Path, recording: sagwan.Recording, scratch: Path
     original = mcaps.rerun_view(source, scratch)
     for part in recording.parts:
         view = mcaps.rerun_view(part, scratch)
+        assert view.broken <= original.broken, f"Rerun cannot load {view.broken - original.broken}, but did so before"
         assert original.entities <= view.entities, f"Rerun misses {original.entities - view.entities}"
         assert view.problems <= original.problems, f"Rerun finds new problems in {view.problems - original.problems}"
 

@@ -27,6 +27,9 @@ SECONDS = 5
 LEAST_RATE = float(os.environ.get("SAGWAN_INTEROP_LEAST_RATE", "0.8"))
 IMAGE_SIZES = {"humanoid": (640, 480), "vehicle": (1280, 720), "vessel": (1280, 720)}
 
+# Rerun 0.41 converts a foxglove.LocationFix without the optional colour to something that it refuses itself.
+RERUN_BREAKS = {"/gnss:GeoPoints:colors"}
+
 
 @dataclass(frozen=True)
 class Truth:
@@ -69,9 +72,9 @@ def record(recorder, tmp_path: Path, kind: str, *arguments: str) -> Run:
     profile = tomllib.loads(sagwan.run_ok("profile", "example", kind).out)
     running = recorder("--profile", f"example:{kind}")
     report = tmp_path / "truth.jsonl"
-    sagwan.run_ok(
-        "simulate", kind, "--duration", SECONDS, "--report", report, "--connect", running.endpoint, *arguments
-    )
+    # A machine that is too slow gets every sample nevertheless, later.
+    wire = ("--connect", running.endpoint)
+    sagwan.run_ok("simulate", kind, "--duration", SECONDS, "--report", report, *wire, *arguments, timeout=240)
     return Run(kind, profile, truth_of(report), running.stop())
 
 
@@ -123,23 +126,24 @@ def test_a_platform_is_recorded_completely_and_decodes(kind: str, recorder, tmp_
     sagwan.run_ok("check", run.recording.path)
     for part in run.recording.parts:
         view = mcaps.rerun_view(part, tmp_path)
+        assert view.broken <= RERUN_BREAKS, f"Rerun cannot load {view.broken - RERUN_BREAKS}"
         assert not view.problems, f"Rerun finds problems in {view.problems}"
         assert run.truth.keys() <= view.entities, f"Rerun misses {run.truth.keys() - view.entities}"
 
 
 def assert_contract(run: Run) -> None:
     """Every stream of the profile is there, with its schema, near its rate."""
-    channels = {key.topic: (key, entries) for key, entries in mcaps.read(*run.recording.parts).channels.items()}
+    content = mcaps.read(*run.recording.parts)
     for stream in run.profile["stream"]:
         topic = f"/{stream['name']}"
-        if topic not in channels:
-            assert not stream.get("required"), f"{topic} is required and missing"
-            continue
-        key, entries = channels[topic]
-        assert key.schema is not None and key.schema[:2] == (stream["schema"], "protobuf"), str(key)
-        if rate := stream.get("rate_hz"):
-            expected = rate * SECONDS
-            assert LEAST_RATE * expected <= len(entries) <= 1.1 * expected + 1, f"{topic}: {len(entries)} of {expected}"
+        # More than one where the machine is so slow that a stream's description comes late.
+        channels = {key: entries for key, entries in content.channels.items() if key.topic == topic}
+        assert channels or not stream.get("required"), f"{topic} is required and missing"
+        for key in channels:
+            assert key.schema is not None and key.schema[:2] == (stream["schema"], "protobuf"), str(key)
+        if channels and (rate := stream.get("rate_hz")):
+            expected, count = rate * SECONDS, sum(map(len, channels.values()))
+            assert LEAST_RATE * expected <= count <= 1.1 * expected + 1, f"{topic}: {count} of {expected}"
 
 
 def assert_is_picture(topic: str, message: Any, size: tuple[int, int], whole: bool) -> int:
@@ -186,6 +190,6 @@ def test_faults_are_in_the_ledger_exactly_as_the_simulator_tells_them(recorder, 
     assert told == {topic: truth.dropped for topic, truth in run.truth.items() if truth.dropped}
     # Corrupt payloads are recorded as they came.
     content = mcaps.read(*run.recording.parts)
-    _, entries = content.of_topic("/left_wrist_color")
+    entries = [e for key, all_of_it in content.channels.items() if key.topic == "/left_wrist_color" for e in all_of_it]
     truth = run.truth["/left_wrist_color"]
     assert (len(entries), sum(len(entry.data) for entry in entries)) == (truth.sent, truth.bytes)

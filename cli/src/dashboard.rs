@@ -4,15 +4,13 @@
 //! ([`state`]); requests go to the recorder like anybody else's.
 
 use std::{
-    sync::{
-        Arc,
-        mpsc::{Receiver, Sender, channel},
-    },
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
+use crossbeam_channel::{Receiver, Sender, bounded};
 use ratatui::{
     DefaultTerminal,
     crossterm::event::{self, Event, KeyEventKind},
@@ -60,6 +58,9 @@ pub(crate) struct Dashboard {
     is_open: bool,
 }
 
+/// Answers that may wait to be shown.
+const ANSWERS_MAX: usize = 64;
+
 impl Dashboard {
     /// Takes the terminal; log lines wait until it is given back.
     pub(crate) fn open(daemon: &Daemon, stop: Stop) -> anyhow::Result<Self> {
@@ -67,7 +68,7 @@ impl Dashboard {
         output::hold_log();
         let language = if output::is_korean() { text::Language::Ko } else { text::Language::En };
         let ui = Ui::new(language, daemon.options().profile.profile.name.clone());
-        let (answer, answers) = channel();
+        let (answer, answers) = bounded(ANSWERS_MAX);
         Ok(Self { terminal, stop, ui, drawn: None, answers, answer, is_open: true })
     }
 
@@ -79,7 +80,8 @@ impl Dashboard {
                 let request = move || {
                     let result = ask(&daemon, command.clone());
                     // The dashboard may be closed.
-                    let _ = answer.send((command, result));
+                    // Full only when nobody has drawn for a long time; the daemon has done it all the same.
+                    answer.try_send((command, result)).ok();
                 };
                 // A stalled disk must not freeze the picture.
                 if let Err(error) = thread::Builder::new().name("sagwan-key".to_owned()).spawn(request) {

@@ -57,7 +57,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<Outcome> {
     let simulators = Simulators::start(&endpoint, &stop)?;
     let mut recorders = Vec::new();
     for (name, _) in PLATFORMS {
-        let recorder = Recorder::start(&session, options(args, name)?)?;
+        let recorder = Recorder::start(&session, &options(args, name)?)?;
         output::note(format!("     recording the {name} to {}", shown_path(recorder.path())));
         recorders.push(recorder);
     }

@@ -189,7 +189,7 @@ impl Daemon {
                 field.clone_from(given);
             }
         }
-        let recorder = Recorder::start(&self.session, options).map_err(DaemonError::Start)?;
+        let recorder = Recorder::start(&self.session, &options).map_err(DaemonError::Start)?;
         let id = recorder.id().to_owned();
         state.path = Some(recorder.path().to_owned());
         state.status = Some(recorder.status());

@@ -267,7 +267,11 @@ impl Output {
         match self.parts.open_next(now_nanos) {
             Ok(writer) => {
                 if let Err(error) = begin_part(writer, &self.preamble, index) {
+                    // A part without what every part must hold is none: another one is tried.
                     self.note_failure(error);
+                    self.parts.hand_over();
+                    self.retry_at_nanos = now_nanos.saturating_add(RETRY_NANOS);
+                    return false;
                 }
                 self.generation += 1;
                 for slot in

@@ -23,7 +23,7 @@ use sagwan_schemas::{
     time::Timestamp,
 };
 
-use crate::sync::Syncer;
+use crate::sync::{Syncer, sha256};
 
 /// Opening or closing a part failed.
 #[derive(Debug, thiserror::Error)]
@@ -261,7 +261,7 @@ fn close(storage: &dyn Storage, dir: &RecordingDir, mut part: OpenPart) -> Close
             part.writer.finish()
         }
     });
-    let hasher = part.syncer.stop();
+    part.syncer.stop();
     let entry = finished
         .map_err(|mut source| {
             lost.extend(source.take_lost());
@@ -276,7 +276,7 @@ fn close(storage: &dyn Storage, dir: &RecordingDir, mut part: OpenPart) -> Close
             Ok(PartEntry {
                 file: dir.part_name(part.index),
                 bytes: finished.bytes,
-                sha256: hasher.finish(&**part.writer.file(), finished.bytes),
+                sha256: sha256(&**part.writer.file(), finished.bytes),
                 messages: finished.messages,
                 start: finished.message_times.map(|(start, _)| Timestamp::from_mcap(start).into()),
                 end: finished.message_times.map(|(_, end)| Timestamp::from_mcap(end).into()),

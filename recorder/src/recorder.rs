@@ -180,8 +180,8 @@ impl Recorder {
     ///
     /// # Errors
     /// Why it could not begin; then nothing is recorded.
-    pub fn start(session: &Session, options: Options) -> Result<Self, StartError> {
-        let Options { root, profile, selection, clock, storage, .. } = &options;
+    pub fn start(session: &Session, options: &Options) -> Result<Self, StartError> {
+        let Options { root, profile, selection, clock, storage, .. } = options;
         let started = clock.wall();
         let salt = (clock.monotonic_nanos() as u64 ^ started.as_nanos() as u64 ^ u64::from(std::process::id())) as u16;
         let id = recording_id(&profile.profile.platform, started, salt);
@@ -189,7 +189,7 @@ impl Recorder {
         create_directories(&**storage, root, &dir)?;
         // Without a file system behind the storage there is nothing to lock, and no other process either.
         let lock = leftover::lock(&dir.path).ok().flatten();
-        let manifest = new_manifest(&id, &options);
+        let manifest = new_manifest(&id, options);
         manifest.write(&**storage, &dir.manifest()).map_err(StartError::Manifest)?;
         let preamble = preamble(&manifest, profile, &**clock)?;
         let policy = Arc::new(profile.profile.clone());

@@ -101,7 +101,7 @@ impl Wires {
         options.profile.profile.recording.chunk_duration = Span(Duration::from_millis(200));
         configure(&mut options);
         let profile_text = options.profile.text.clone();
-        let recorder = Recorder::start(&self.receiver, options).unwrap();
+        let recorder = Recorder::start(&self.receiver, &options).unwrap();
         Rig { disk, sender: self.sender, recorder, profile_text, _receiver: self.receiver, socket: self.socket }
     }
 }

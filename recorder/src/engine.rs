@@ -579,10 +579,13 @@ impl Engine {
 
     /// Why the recording has to end by itself now.
     pub(crate) fn must_end(&mut self) -> Option<String> {
-        if self.output.disk() == Disk::Full {
-            return Some("stopped: the disk is full".to_owned());
-        }
-        self.low_disk.take()
+        let reason = match self.output.disk() {
+            Disk::Full => "stopped: the disk is full".to_owned(),
+            _ => self.low_disk.take()?,
+        };
+        // Nobody asked for it: the team must learn of it.
+        self.manifest.state = State::Failed;
+        Some(reason)
     }
 
     /// Free bytes on the disk, looked up by another thread now and then.

@@ -208,7 +208,15 @@ struct TopicTold {
     recorded: u64,
     lost: LossCounts,
     publishers: BTreeSet<String>,
+    /// Numbers that the ledger has as missing, as far as it gave them.
+    told: Vec<(u64, u64)>,
 }
+
+/// Gaps of a topic that are compared with the numbers at its end.
+const TOLD_MAX: usize = 65_536;
+/// A recorder holds a gap back for a second, and its telling is on the disk within two more: what is missing in the last
+/// moments before it died, nobody has told yet.
+const UNTOLD_NANOS: i64 = 5_000_000_000;
 
 /// What the parts themselves tell: the recorder's own topics.
 #[derive(Debug, Default)]
@@ -239,6 +247,11 @@ impl Told {
                 _ => self.take_episode(&message.data),
             }
         }
+        if let Some((_, last)) = moments
+            && reports.iter().any(|report| report.output == path)
+        {
+            self.count_untold(&reader, last);
+        }
         let counts = &reader.summary().statistics;
         for channel in reader.summary().channels() {
             let topic = &channel.descriptor.topic;
@@ -264,10 +277,42 @@ impl Told {
         Ok(())
     }
 
+    /// Counts the numbers that are missing at the end of the torn part and that its ledger does not have.
+    fn count_untold(&mut self, reader: &PartReader, last: Timestamp) {
+        let range = last.offset(-UNTOLD_NANOS)..last.offset(1);
+        let mut before: BTreeMap<u16, u32> = BTreeMap::new();
+        for message in reader.messages(Filter::all().log_times(range)).filter_map(Result::ok) {
+            let topic = &message.channel.descriptor.topic;
+            if topic.starts_with(OWN_TOPICS) {
+                continue;
+            }
+            let Some(previous) = before.insert(message.channel.id, message.sequence) else { continue };
+            let step = message.sequence.wrapping_sub(previous);
+            // A step of half the numbers or more leads backwards: a restart.
+            if step < 2 || step > u32::MAX / 2 {
+                continue;
+            }
+            let entry = self.by_topic.entry(topic.clone()).or_default();
+            let missing = u64::from(previous) + 1..u64::from(message.sequence);
+            let is_told = |number: &u64| entry.told.iter().any(|(first, last)| (first..=last).contains(&number));
+            let untold = match missing.end.saturating_sub(missing.start) {
+                count @ ..=100_000 if !entry.told.is_empty() => count - missing.filter(is_told).count() as u64,
+                count => count,
+            };
+            entry.lost.transport += untold;
+            self.lost.transport += untold;
+        }
+    }
+
     fn take_loss(&mut self, data: &[u8]) {
         let Ok(loss) = proto::Loss::decode(data) else { return };
         let cause = loss.cause();
         let entry = self.by_topic.entry(loss.topic).or_default();
+        if let (Some(first), Some(last)) = (loss.first_sequence, loss.last_sequence)
+            && entry.told.len() < TOLD_MAX
+        {
+            entry.told.push((first, last));
+        }
         if !loss.publisher.is_empty() {
             entry.publishers.insert(loss.publisher);
         }

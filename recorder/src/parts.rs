@@ -176,7 +176,7 @@ impl Parts {
     pub fn open_next(&mut self, now_nanos: i64) -> Result<&mut PartWriter, PartsError> {
         let path = self.dir.active_part(self.next_index);
         let create = |source| PartsError::Create { path: path.clone(), source };
-        let file = self.storage.create(&path).map_err(create)?;
+        let file = self.storage.create_part(&path).map_err(create)?;
         // An index is used once, also when what follows fails: its file may still be there.
         let index = self.next_index;
         self.next_index += 1;

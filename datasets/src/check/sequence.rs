@@ -8,7 +8,7 @@ use sagwan_schemas::{
     proto,
     recording::{
         layout::topic,
-        manifest::{Manifest, SourceLoss},
+        manifest::{Manifest, SourceLoss, State},
         verify::Visited,
     },
     time::Timestamp,
@@ -85,11 +85,22 @@ impl Sequences {
                 let message =
                     format!("samples {}..={} are missing and the ledger does not say why", jump.first, jump.last);
                 // Several instances of a publisher may send in turns; their numbers jump without loss.
-                let severity = if source.instances > 1 { Severity::Warning } else { Severity::Error };
+                let severity = match source.instances > 1 {
+                    true => Severity::Warning,
+                    false if died_before_telling(manifest, jump.time) => Severity::Info,
+                    false => Severity::Error,
+                };
                 report.rule("recording.sequence", severity, place, message, "tell the makers: no loss may be silent");
             }
         }
     }
+}
+
+/// Gaps of the last moments before a recorder died were counted at recovery; their messages were never written.
+fn died_before_telling(manifest: &Manifest, jump: Timestamp) -> bool {
+    const UNTOLD_NANOS: i64 = 5_000_000_000;
+    manifest.state == State::Recovered
+        && manifest.ended.as_ref().is_some_and(|end| end.ns.nanos_since(jump) <= UNTOLD_NANOS)
 }
 
 impl Track {

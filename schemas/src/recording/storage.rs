@@ -9,6 +9,10 @@ use std::{
     sync::Arc,
 };
 
+mod direct;
+
+use direct::DirectFile;
+
 /// A file system that parts and manifests are written to.
 ///
 /// Nothing written is safe before [`PartFile::sync_data`], nothing renamed or created before [`Storage::sync_dir`].
@@ -24,6 +28,14 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// # Errors
     /// The file system's; `AlreadyExists` when there is one.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn PartFile>>;
+
+    /// Creates the file of a part, which must not exist yet: much is going to be appended to it.
+    ///
+    /// # Errors
+    /// The file system's; `AlreadyExists` when there is one.
+    fn create_part(&self, path: &Path) -> io::Result<Arc<dyn PartFile>> {
+        self.create(path)
+    }
 
     /// Opens an existing file for reading and appending.
     ///
@@ -147,6 +159,16 @@ impl Storage for FileSystem {
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn PartFile>> {
         Ok(Arc::new(OpenOptions::new().read(true).append(true).create_new(true).open(path)?))
+    }
+
+    fn create_part(&self, path: &Path) -> io::Result<Arc<dyn PartFile>> {
+        match DirectFile::create(path) {
+            Ok(file) => Ok(Arc::new(file)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+                self.create(path)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn PartFile>> {

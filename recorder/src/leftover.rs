@@ -289,7 +289,7 @@ impl Told {
             let Some(previous) = before.insert(message.channel.id, message.sequence) else { continue };
             let step = message.sequence.wrapping_sub(previous);
             // A step of half the numbers or more leads backwards: a restart.
-            if step < 2 || step > u32::MAX / 2 {
+            if !(2..=u32::MAX / 2).contains(&step) {
                 continue;
             }
             let entry = self.by_topic.entry(topic.clone()).or_default();

@@ -88,12 +88,12 @@ impl DirectFile {
         let direct =
             OpenOptions::new().read(true).write(true).custom_flags(OFlags::DIRECT.bits().cast_signed()).open(path);
         let opened = direct.and_then(|direct| {
-            fallocate(&buffered, FallocateFlags::KEEP_SIZE, 0, BLOCK as u64)?;
+            fallocate(&buffered, FallocateFlags::KEEP_SIZE, 0, ALIGNMENT as u64)?;
             Ok(direct)
         });
         match opened {
             Ok(direct) => {
-                let state = State { block: Block::new(), base: 0, allocated: BLOCK as u64, synced: 0 };
+                let state = State { block: Block::new(), base: 0, allocated: ALIGNMENT as u64, synced: 0 };
                 Ok(Self { direct, buffered, state: Mutex::new(state) })
             }
             Err(error) => {

@@ -1,6 +1,6 @@
 //! Writes what the cameras of a simulated platform see at some times into a folder.
 //!
-//! `cargo run -p sagwan-bridges --example snapshots -- humanoid /tmp/snapshots 0 3.5 5`
+//! `cargo run -p sagwan-bridges --example snapshots -- humanoid out/snapshots 0 3.5 5`
 
 use std::{env, error::Error, fs, path::PathBuf};
 

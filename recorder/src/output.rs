@@ -19,6 +19,7 @@ use sagwan_schemas::{
 };
 
 use crate::{
+    engine::error_chain,
     output::video::Gop,
     parts::{Closed, Parts, PartsError},
 };
@@ -317,13 +318,7 @@ impl Output {
     }
 
     fn report(&mut self, error: &dyn std::error::Error) {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
+        let text = error_chain(error);
         if !self.errors.contains(&text) && self.errors.len() < 100 {
             tracing::error!("{text}");
             self.errors.push(text);
